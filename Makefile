@@ -1,0 +1,64 @@
+# Two commands set everything up on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help demo test lint types bench ui acceptance browser picture schema clean
+
+help:
+	@echo "make demo        install, run studies/demo.yaml, say where the report is"
+	@echo "make test        install, run the test suite"
+	@echo "make lint        style, types, import contracts"
+	@echo "make acceptance  check the results of a finished demo (make demo first)"
+	@echo "make bench       measure the harness; prints tables, writes JSON to build/bench"
+	@echo "make ui          open MLflow on the results, http://127.0.0.1:5000"
+	@echo "make picture     copy the demo's overview into studies/demo/results"
+	@echo "make schema      write studies/study.schema.json"
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; set PYTHON=..., e.g. make demo PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@# torch first and by its exact version: a range may fetch a build of several gigabytes
+	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/scanproof run studies/demo.yaml
+
+test: $(STAMP) browser
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not demo"
+
+acceptance: $(STAMP)
+	$(BIN)/python -m pytest -m demo tests/acceptance
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	$(BIN)/python tests/benchmarks/bench_harness.py --json build/bench/harness.json
+
+ui: $(STAMP)
+	$(BIN)/scanproof ui
+
+picture: $(STAMP)
+	mkdir -p studies/demo/results
+	cp mlruns/studies/demo/figures/overview.png studies/demo/results/overview.png
+
+schema: $(STAMP)
+	$(BIN)/scanproof schema > studies/study.schema.json
+
+# tests that open the report need a browser; where there is none and none can be installed they are skipped
+browser:
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
+		{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		  apt-get update -qq && apt-get install -y -qq chromium chromium-driver >/dev/null; } || \
+		echo "chromium is missing: browser tests will be skipped"
+
+clean:
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,294 @@
+"""The report as a reader's browser shows it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scanproof.reporting.curves import CurveKey, Facet, extract_curves
+from scanproof.reporting.report import write_report
+from scanproof.reporting.vocabulary import Chain
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMEDRIVER = shutil.which("chromedriver")
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason="needs chromium and chromedriver on the PATH"),
+]
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1280,900",
+)
+EVIL = "<script>alert(1)</script>"
+#: what a plot has drawn: traces on the screen, and their values
+DRAWN = """
+const div = arguments[0];
+return {
+  lines: div.querySelectorAll(".scatterlayer .trace .points path").length,
+  values: (div.data ?? []).filter((trace) => trace.mode === "lines+markers").map((trace) => trace.y),
+  names: (div.data ?? []).filter((trace) => trace.mode === "lines+markers").map((trace) => trace.name),
+  title: div.layout?.yaxis.title.text,
+  range: div.layout?.yaxis.range,
+};
+"""
+
+
+class Browser:
+    """Chromium with an empty profile."""
+
+    def __init__(self, profile: Path) -> None:
+        from selenium import webdriver
+        from selenium.webdriver.chrome.service import Service
+
+        options = webdriver.ChromeOptions()
+        options.binary_location = str(CHROMIUM)
+        for flag in (*FLAGS, f"--user-data-dir={profile}"):
+            options.add_argument(flag)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        self.driver = webdriver.Chrome(options=options, service=Service(str(CHROMEDRIVER)))
+
+    def open(self, path: Path) -> None:
+        self.messages(), self.requests()
+        self.driver.get(path.as_uri())
+
+    def run(self, script: str, *arguments: object) -> Any:
+        return self.driver.execute_script(script, *arguments)
+
+    def all(self, selector: str) -> list[Any]:
+        return list(self.driver.find_elements("css selector", selector))
+
+    def messages(self) -> list[str]:
+        return [entry["message"] for entry in self.driver.get_log("browser")]
+
+    def requests(self) -> list[str]:
+        """Addresses asked for since the last call, without those inside the file itself."""
+        events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
+        sent = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+        return [address for address in sent if not address.startswith("data:")]
+
+    def draw_all(self) -> list[Any]:
+        """Scroll past every plot, as a reader does, and wait until each is drawn."""
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        plots = self.all(".plot")
+        for plot in plots[::4]:
+            self.run("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", plot)
+            WebDriverWait(self.driver, 20, 0.02).until(lambda _, plot=plot: self.run(DRAWN, plot)["lines"] > 0)
+        WebDriverWait(self.driver, 20, 0.02).until(lambda _: all(self.run(DRAWN, p)["lines"] for p in plots))
+        return plots
+
+    def choose(self, group: str, what: str, label: str) -> None:
+        from selenium.webdriver.support.ui import Select
+
+        (select,) = self.all(f".plots[data-group={group}] select[data-select={what}]")
+        self.run("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", select)
+        Select(select).select_by_visible_text(label)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    found = Browser(tmp_path_factory.mktemp("profile"))
+    yield found
+    found.driver.quit()
+
+
+@pytest.fixture(scope="module")
+def write(tmp_path_factory: pytest.TempPathFactory, provenance_of: Any) -> Callable[..., Path]:
+    def written(study: Any, *, panels: Any = (), **changes: object) -> Path:
+        return write_report(
+            tmp_path_factory.mktemp("report") / "report.html",
+            results=study.results,
+            predictions=study.predictions,
+            provenance=provenance_of(study.recipe, **changes),
+            panels=panels,
+        )
+
+    return written
+
+
+@pytest.fixture(scope="module")
+def standard_file(write: Any, standard: Any, panel_of: Any) -> Path:
+    path: Path = write(standard, panels=[panel_of()])
+    return path
+
+
+def test_every_plot_is_drawn_and_nothing_is_asked_of_the_network(browser: Browser, standard_file: Path) -> None:
+    browser.open(standard_file)
+    plots = browser.draw_all()
+    assert len(plots) == 4 * 4 + 4 * 3
+    for plot in plots:
+        drawn = browser.run(DRAWN, plot)
+        assert drawn["lines"] == 6 * len(drawn["values"])
+        assert len(drawn["values"]) in (3, 4)
+    assert browser.requests() == [standard_file.as_uri()]
+    assert browser.messages() == []
+
+
+def test_plots_show_the_numbers_of_the_table_and_follow_the_selectors(
+    browser: Browser, standard_file: Path, standard: Any
+) -> None:
+    curves = extract_curves(standard.results)
+
+    def expected(name: str, reconstruction: str) -> list[list[float]]:
+        chains = [Chain(reconstruction, 4.0, "resnet18", norm) for norm in ("batch", "group", "layer")]
+        found = [curves[CurveKey(name, chain, Facet("north", "bias_field"))] for chain in chains]
+        return [[estimate.value for estimate in curve.values()] for curve in found]
+
+    browser.open(standard_file)
+    browser.draw_all()
+    plot, image = browser.all(".plots[data-group=reading] .plot")[1], browser.all(".plots[data-group=image] .plot")[0]
+    before = browser.run(DRAWN, image)
+    assert browser.run(DRAWN, plot)["names"] == ["batch norm", "group norm", "layer norm"]
+    for what, label, name, reconstruction, title in (
+        ("option", "unet", "auroc", "unet", "AUROC"),
+        ("metric", "Sensitivity", "sensitivity", "unet", "Sensitivity"),
+        ("option", "cg sense", "sensitivity", "cg_sense", "Sensitivity"),
+        ("metric", "Calibration error (ECE)", "ece", "cg_sense", "Calibration error (ECE)"),
+    ):
+        browser.choose("reading", what, label)
+        drawn = browser.run(DRAWN, plot)
+        for line, wanted in zip(drawn["values"], expected(name, reconstruction), strict=True):
+            assert line == pytest.approx(wanted, abs=6e-4)
+        assert drawn["title"] == title
+        others = [browser.run(DRAWN, other) for other in browser.all(".plots[data-group=reading] .plot")]
+        assert {tuple(other["range"]) for other in others} == {tuple(drawn["range"])}
+        spoken = plot.get_attribute("aria-label")
+        assert spoken.startswith(
+            f"{title} under bias field, north: batch norm {drawn['values'][0][0]:.3f} at severity 0"
+        )
+    assert browser.run(DRAWN, image) == before
+    assert not browser.all(".plots[data-group=reading] [data-chance]")[0].is_displayed()
+    browser.choose("reading", "metric", "AUROC")
+    assert browser.all(".plots[data-group=reading] [data-chance]")[0].is_displayed()
+    assert browser.messages() == []
+
+
+def test_names_are_never_run_nor_read_as_markup(browser: Browser, write: Any, study_of: Any, panel_of: Any) -> None:
+    norms = ("<b>bold</b>", "<img src=x onerror=alert(1)>")
+    study = study_of(
+        sites=(EVIL,), shifts=("</script>",), severities=(1, 2), norms=norms, reconstructions=("<i>u</i>",),
+        classifiers=("%{y}",),
+    )  # fmt: skip
+    path = write(study, panels=[panel_of(site=EVIL)], study=EVIL, definition={"a": "</script>" + EVIL})
+    browser.open(path)
+    plots = browser.draw_all()
+    assert browser.driver.title == f"{EVIL}: scanproof report"
+    assert browser.all("h1")[0].text == EVIL
+    assert all(caption.text == f"</script> {EVIL}" for caption in browser.all(".cell figcaption"))
+    assert len(browser.all("script")) == 3
+    assert not browser.all("main i") + browser.all("main img[src=x]")
+    browser.run("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", plots[0])
+    for trace, norm in zip((2, 3), norms, strict=True):
+        browser.run("Plotly.Fx.hover(arguments[0], [{curveNumber: arguments[1], pointNumber: 1}])", plots[0], trace)
+        (hover,) = browser.all(".hovertext")
+        assert hover.get_attribute("textContent").startswith(f"{norm} norm")
+    browser.all("details.numbers summary")[0].click()
+    assert f"{norms[1]} norm" in browser.all("details.numbers")[0].text
+    assert browser.requests() == [path.as_uri()]
+    assert browser.messages() == []
+
+
+def test_the_policy_stops_scripts_that_are_not_the_reports_own(browser: Browser, standard_file: Path) -> None:
+    browser.open(standard_file)
+    browser.run(
+        """
+        const script = document.createElement("script");
+        script.textContent = "window.foreign = true";
+        document.body.append(script);
+        document.body.insertAdjacentHTML("beforeend", "<img src='data:,' onerror='window.foreign = true'>");
+        """
+    )
+    assert browser.run("return new Promise((done) => setTimeout(() => done(window.foreign ?? null), 200))") is None
+    assert any("Content Security Policy" in message for message in browser.messages())
+
+
+@pytest.mark.parametrize("width", [1280, 800, 390])
+def test_the_page_never_scrolls_sideways(
+    browser: Browser, write: Any, study_of: Any, panel_of: Any, width: int
+) -> None:
+    name = "a-hospital-whose-name-knows-neither-spaces-nor-any-end-at-all-and-goes-on-and-on"
+    study = study_of(
+        sites=("north", "south", name), shifts=("ghosting",), severities=(1, 5), accelerations=(4.0, 8.0),
+        reconstructions=("unet", "a_reconstruction_with_quite_a_long_name"),
+    )  # fmt: skip
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        browser.open(write(study, panels=[panel_of(title=name)], study=name))
+        plots = browser.draw_all()
+        assert browser.run("return document.documentElement.scrollWidth") == width
+        for plot in plots:
+            inside = browser.run(
+                "const a = arguments[0].getBoundingClientRect(), "
+                "b = arguments[0].querySelector('.main-svg').getBoundingClientRect();"
+                "return [a.right - b.right, a.bottom - b.bottom, innerWidth - a.right]",
+                plot,
+            )
+            assert min(inside) >= -1
+    finally:
+        browser.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_number_tables_open_with_every_row_and_sort(browser: Browser, standard_file: Path) -> None:
+    browser.open(standard_file)
+    details = browser.all("details.numbers")[0]
+    assert not details.find_elements("css selector", "tr")
+    browser.run("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", details)
+    details.find_element("css selector", "summary").click()
+    assert len(details.find_elements("css selector", "tbody tr")) == 4 * 4 * 4 * 3
+    read = "return [...arguments[0].querySelectorAll('tbody tr')].map((row) => row.cells[9].innerText.split('\\n')[0])"
+    button = details.find_elements("css selector", "thead button")[9]
+    button.click()
+    rising = [float(value) for value in browser.run(read, details)]
+    button.click()
+    falling = [float(value) for value in browser.run(read, details)]
+    assert rising == sorted(rising)
+    assert falling == sorted(rising, reverse=True)
+    assert rising[0] < rising[-1]
+    assert button.find_element("xpath", "..").get_attribute("aria-sort") == "descending"
+
+
+def test_the_keyboard_reaches_the_finding_and_the_selectors(browser: Browser, standard_file: Path) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    browser.open(standard_file)
+    ActionChains(browser.driver).send_keys(Keys.TAB).perform()
+    focus = browser.driver.switch_to.active_element
+    assert focus.text == "Skip to the finding"
+    assert focus.location["x"] >= 0
+    ActionChains(browser.driver).send_keys(Keys.ENTER).perform()
+    assert browser.driver.current_url.endswith("#finding")
+    (select,) = browser.all(".plots[data-group=reading] select[data-select=option]")
+    browser.draw_all()
+    plot = browser.all(".plots[data-group=reading] .plot")[0]
+    before = browser.run(DRAWN, plot)["values"]
+    browser.run("arguments[0].focus()", select)
+    ActionChains(browser.driver).send_keys(Keys.ARROW_DOWN).perform()
+    assert browser.run(DRAWN, plot)["values"] != before
+
+
+def test_paper_shows_every_plot_even_those_never_scrolled_to(browser: Browser, standard_file: Path) -> None:
+    browser.open(standard_file)
+    browser.run("window.dispatchEvent(new Event('beforeprint'))")
+    plots = browser.all(".plot")
+    assert all(browser.run(DRAWN, plot)["lines"] for plot in plots)
+    assert {browser.run("return arguments[0].layout.width", plot) for plot in plots} == {216}
+    browser.run("window.dispatchEvent(new Event('afterprint'))")
+    assert {browser.run("return arguments[0].layout.width ?? null", plot) for plot in plots} == {None}
+    pdf = browser.driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
+    assert len(pdf["data"]) > 50_000
+    assert browser.messages() == []

@@ -1,0 +1,171 @@
+"""The ``scanproof`` command: one subcommand a stage, no logic."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scanproof.errors import ScanproofError
+
+if TYPE_CHECKING:
+    from scanproof.study.run import Finished
+
+app = typer.Typer(
+    help="How far can an MR reconstruction and classification chain be trusted?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="Study file (YAML).", show_default=False)]
+Root = Annotated[Path, typer.Option("--root", help="Folder of the store, the MLflow database and outputs.")]
+Data = Annotated[
+    Path | None, typer.Option("--data", metavar="DIR", help="Run on this folder of NIfTI volumes instead.")
+]
+Manifest = Annotated[
+    Path | None, typer.Option("--manifest", metavar="CSV", help="Its manifest; default DIR/cohort.csv.")
+]
+TrackingUri = Annotated[
+    str | None,
+    typer.Option("--tracking-uri", metavar="URI", help="MLflow; default $MLFLOW_TRACKING_URI or ROOT/mlflow.db."),
+]
+
+
+@app.command()
+def run(
+    study: StudyFile,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Default ROOT/studies/NAME.")
+    ] = None,
+    workers: Annotated[
+        int,
+        typer.Option("--workers", "-j", min=0, help="Processes; 0 for one a CPU core. Results do not depend on it."),
+    ] = 0,
+    data: Data = None,
+    manifest: Manifest = None,
+    tracking_uri: TrackingUri = None,
+    no_tracking: Annotated[bool, typer.Option("--no-tracking", help="Do not log to MLflow.")] = False,
+    root: Root = Path("mlruns"),
+) -> None:
+    """Run a study: results, report and MLflow runs."""
+    from scanproof.progress import show_progress
+    from scanproof.study.load import load_study
+    from scanproof.study.run import Workspace, run_study
+    from scanproof.tracking.uri import resolve_tracking_uri
+
+    definition = load_study(study, data=data, manifest=manifest)
+    uri = None if no_tracking else resolve_tracking_uri(tracking_uri, root)
+    with show_progress(definition.name) as progress:
+        finished = run_study(
+            definition,
+            Workspace(root=root, output=output),
+            workers=workers or _cores(),
+            tracking_uri=uri,
+            command=shlex.join(["scanproof", *sys.argv[1:]]),
+            on_start=progress.start,
+            on_done=progress.done,
+            on_stage=progress.stage,
+        )
+    _summarise(finished)
+
+
+@app.command()
+def plan(study: StudyFile, data: Data = None, manifest: Manifest = None, root: Root = Path("mlruns")) -> None:
+    """Show what a study would compute, and how much of it is finished already."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from scanproof.study.executor import count_by_kind, missing_tasks
+    from scanproof.study.load import load_study
+    from scanproof.study.run import Workspace, plan_study
+
+    definition = load_study(study, data=data, manifest=manifest)
+    workspace = Workspace(root=root)
+    tasks = plan_study(definition, workspace).tasks
+    store = workspace.store
+    cached = count_by_kind(task for task in tasks if task.key in store)
+    to_run = count_by_kind(missing_tasks(tasks, store))
+    table = Table(title=f"Plan of {definition.name}", caption="“to run” leaves out what only finished tasks need")
+    table.add_column("task")
+    for name in ("all", "cached", "to run"):
+        table.add_column(name, justify="right")
+    for kind, count in count_by_kind(tasks).items():
+        table.add_row(kind.replace("_", " "), str(count), str(cached[kind]), str(to_run[kind]))
+    table.add_section()
+    table.add_row("total", *(str(n) for n in (len(tasks), sum(cached.values()), sum(to_run.values()))))
+    Console().print(table)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of a study file, for editors."""
+    from scanproof.study.schema import study_schema
+
+    print(study_schema())
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option("--port", "-p", min=1, max=65535)] = 5000,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; the default is this machine alone.")
+    ] = "127.0.0.1",
+    tracking_uri: TrackingUri = None,
+    root: Root = Path("mlruns"),
+) -> None:
+    """Open MLflow's own interface on the results."""
+    from scanproof.tracking.server import serve_ui
+    from scanproof.tracking.uri import resolve_tracking_uri
+
+    raise typer.Exit(serve_ui(resolve_tracking_uri(tracking_uri, root), host=host, port=port))
+
+
+def _cores() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _summarise(finished: Finished) -> None:
+    from rich.console import Console
+
+    from scanproof.progress import summary_table
+    from scanproof.tracking.uri import redact
+
+    console = Console()
+    console.print(summary_table(finished.results))
+    console.print(f"Report   {finished.report}", soft_wrap=True, highlight=False)
+    console.print(f"Tables   {finished.folder / 'results.parquet'}", soft_wrap=True, highlight=False)
+    if finished.tracking_uri is not None:
+        console.print(
+            f"MLflow   scanproof ui --tracking-uri {redact(finished.tracking_uri)}", soft_wrap=True, highlight=False
+        )
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    if version:
+        from scanproof import __version__
+
+        print(f"scanproof {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command; wrong input ends with one clear line and exit code 2."""
+    try:
+        app()
+    except ScanproofError as error:
+        print(f"scanproof: error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("scanproof: interrupted; finished work is kept", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,1 @@
+"""Images and labels of a site: the demo cohort, readers, manifests and patient-level splits."""

@@ -1,0 +1,1 @@
+"""The demo cohort: simulated subjects with real anatomy, scanned at three simulated sites."""

@@ -1,0 +1,71 @@
+"""White-matter lesions of varied size, shape and contrast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from scanproof.data.demo.anatomy import SPACING_MM
+from scanproof.data.demo.warp import smooth_noise
+
+#: a slice counts as positive when at least this area of it (mm²) holds lesion of at least the visible share
+MIN_AREA_MM2 = 48.0
+VISIBLE_SHARE = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class LesionLoad:
+    """How many lesions a patient has and how they look.
+
+    Args:
+        mean_count: mean number of lesions beyond the first (Poisson).
+        radius_mm: smallest and largest mean radius.
+        share: smallest and largest share of white matter that the lesion replaces at its core.
+        patients: share of subjects who have lesions at all.
+    """
+
+    mean_count: float = 2.0
+    radius_mm: tuple[float, float] = (4.0, 9.0)
+    share: tuple[float, float] = (0.4, 1.0)
+    patients: float = 0.85
+
+
+def lesion_share(
+    points: torch.Tensor, white: torch.Tensor, *, load: LesionLoad, generator: torch.Generator
+) -> torch.Tensor:
+    """Share of lesion tissue at the points of some slices of one subject.
+
+    A lesion is an ellipsoid with a random orientation whose surface is roughened by a smooth random field; its
+    centre is drawn among points of nearly pure white matter, and it replaces white matter only.
+
+    Args:
+        points: float32 (slices, H, W, 3), template voxel coordinates of every pixel.
+        white: float32 (slices, H, W), white-matter share of every pixel.
+        load: the distribution of lesions.
+        generator: source of randomness.
+
+    Returns:
+        float32 (slices, H, W) in [0, 1]. In a slice where too little lesion shows to call it positive (see
+        :data:`MIN_AREA_MM2`) the share is zero throughout, so labels carry no ambiguity.
+    """
+    share = torch.zeros_like(white)
+    patient = torch.rand((), generator=generator) < load.patients
+    count = 1 + int(torch.poisson(torch.tensor(load.mean_count), generator=generator))
+    eligible = (white > 0.9).nonzero()
+    if not patient or len(eligible) == 0:
+        return share
+    for _ in range(count):
+        centre = points[tuple(eligible[torch.randint(len(eligible), (), generator=generator)])]
+        low, high = load.radius_mm
+        radius = low + (high - low) * torch.rand((), generator=generator)
+        axes = radius * (0.7 + 0.6 * torch.rand(3, generator=generator))
+        rotation, _ = torch.linalg.qr(torch.randn(3, 3, generator=generator))
+        offset = (points - centre) * SPACING_MM @ rotation / axes
+        rough = 0.15 * smooth_noise(tuple(white.shape), width=2.0, generator=generator)
+        low, high = load.share
+        core = low + (high - low) * torch.rand((), generator=generator)
+        inside = torch.sigmoid((1 - offset.norm(dim=-1) + rough) / 0.12)
+        share = torch.maximum(share, core * inside * white)
+    area = (share >= VISIBLE_SHARE).sum(dim=(1, 2)) * SPACING_MM**2
+    return share * (area >= MIN_AREA_MM2)[:, None, None]

@@ -1,0 +1,21 @@
+"""Reconstruction methods, from k-space to image, registered by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scanproof.registry import Registry
+
+if TYPE_CHECKING:
+    from scanproof.reconstruction.base import Reconstructor
+
+RECONSTRUCTORS: Registry[Reconstructor] = Registry(
+    "reconstruction",
+    {
+        "fully_sampled": "scanproof.reconstruction.zero_filled:FullySampled",
+        "zero_filled": "scanproof.reconstruction.zero_filled:ZeroFilled",
+        "cg_sense": "scanproof.reconstruction.cg_sense:CgSense",
+        "unet": "scanproof.reconstruction.unet:UNet",
+    },
+    group="scanproof.reconstructors",
+)

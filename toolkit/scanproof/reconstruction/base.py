@@ -1,0 +1,76 @@
+"""The contract of a reconstruction method."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor
+
+from scanproof.errors import ScanproofError
+
+if TYPE_CHECKING:
+    from scanproof.training.engine import Handler, TrainingResult
+
+#: what acquisition gives for one slice; see :mod:`scanproof.data.keys`
+Sample = Mapping[str, Tensor]
+
+
+class Reconstructor(ABC):
+    """Turns k-space into a magnitude image.
+
+    A method that learns sets ``trainable`` and implements :meth:`fit`, :meth:`weights` and :meth:`load`.
+    """
+
+    #: learns from a training set before it can reconstruct
+    trainable: ClassVar[bool] = False
+    #: reads undersampled k-space; False for the fully sampled reference chain
+    undersampled: ClassVar[bool] = True
+
+    def __call__(self, kspace: Tensor, mask: Tensor, sensitivities: Tensor) -> Tensor:
+        """Check the input, reconstruct, check the output; arguments as in :meth:`reconstruct`.
+
+        Raises:
+            ScanproofError: shapes that do not fit, or values that are not finite.
+        """
+        if kspace.ndim < 3 or not kspace.is_complex():
+            raise ScanproofError(
+                "k-space must be complex (..., coil, H, W)", value=f"{kspace.dtype} {tuple(kspace.shape)}"
+            )
+        if sensitivities.shape[-3:] != kspace.shape[-3:]:
+            raise ScanproofError(
+                f"sensitivities must match k-space {tuple(kspace.shape[-3:])}", value=tuple(sensitivities.shape[-3:])
+            )
+        if not mask.any():
+            raise ScanproofError("mask must sample at least one line", value=int(mask.sum()))
+        if not torch.view_as_real(kspace.contiguous()).isfinite().all():
+            raise ScanproofError("k-space must be finite", value="NaN or infinite")
+        image = self.reconstruct(kspace, mask, sensitivities)
+        if not image.isfinite().all():
+            raise ScanproofError(f"{type(self).__name__} must give a finite image", value="NaN or infinite")
+        return image
+
+    @abstractmethod
+    def reconstruct(self, kspace: Tensor, mask: Tensor, sensitivities: Tensor) -> Tensor:
+        """Reconstruct one slice or a batch.
+
+        Args:
+            kspace: complex64 (..., coil, H, W), zero where not sampled.
+            mask: bool, broadcastable to ``kspace``.
+            sensitivities: complex64, coil maps of the same shape as ``kspace`` or without batch axes.
+
+        Returns:
+            float32 (..., 1, H, W), magnitude.
+        """
+
+    def fit(
+        self, training: Sequence[Sample], validation: Sequence[Sample], *, seed: int, handlers: Sequence[Handler] = ()
+    ) -> TrainingResult:
+        """Learn from samples with ``kspace``, ``mask``, ``sensitivities`` and ``reference``."""
+        raise ScanproofError("method does not learn", key=type(self).__name__)
+
+    def load(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over the weights that :meth:`fit` returned."""
+        raise ScanproofError("method has no weights", key=type(self).__name__)

@@ -1,0 +1,171 @@
+"""The text of a report: everything a study found, put into the page's template."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import yaml
+
+from scanproof.errors import ScanproofError
+from scanproof.reporting.curves import extract_curves
+from scanproof.reporting.headline import headline
+from scanproof.reporting.intervals import interval_chart
+from scanproof.reporting.model import SPLITS, ImagePanel, Provenance
+from scanproof.reporting.notes import NOT_CLINICAL, glossary, limits, scope
+from scanproof.reporting.pictures import error_scale, error_window, gallery
+from scanproof.reporting.plots import image_group, reading_group
+from scanproof.reporting.ranking import has_readings, rank_chains, worst_loss
+from scanproof.reporting.style import WIDTH
+from scanproof.reporting.tables import flow_rows, flow_splits, operating_rows, ranking_rows
+from scanproof.reporting.vocabulary import (
+    image_label,
+    metric,
+    ordered,
+    plain,
+    reader_label,
+    shift_name,
+    site_name,
+)
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+def render(
+    *,
+    results: pd.DataFrame,
+    predictions: pd.DataFrame,
+    provenance: Provenance,
+    panels: Sequence[ImagePanel] = (),
+) -> str:
+    """The report as text; the same input gives the same text.
+
+    Args:
+        results: results table, already validated.
+        predictions: per-case probabilities, already validated.
+        provenance: where the numbers come from.
+        panels: image examples.
+    """
+    from plotly.offline import get_plotlyjs
+
+    curves, reads = extract_curves(results), has_readings(results)
+    ranking = rank_chains(results, curves)
+    best, order = ranking.chains[0].chain, [site.name for site in provenance.sites]
+    ranked, flow = ranking_rows(ranking), flow_rows(predictions, provenance.sites)
+    candidates = (make(curves, best=best, sites=order) for make in (reading_group, image_group))
+    groups = [group for group in candidates if group]
+    shown = list(panels) if provenance.show_images else []
+    scripts = [_script(get_plotlyjs()), _script(_resource("report.js"))]
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            provenance=provenance,
+            warning=NOT_CLINICAL,
+            headline=headline(ranking, worst_loss(curves, best, ranking.metric), level=provenance.level),
+            reads=reads,
+            scope=scope(results, curves, provenance),
+            sites=provenance.sites,
+            acquisition=list(dict.fromkeys(key for site in provenance.sites for key in site.acquisition)),
+            flow=flow,
+            splits={split: SPLITS.get(split, split) for split in flow_splits(flow)},
+            ranking=ranking,
+            ranked=ranked,
+            measure=metric(ranking.metric),
+            chart=interval_chart(ranked),
+            groups={group.name: group for group in groups},
+            payload={group.name: group.payload for group in groups},
+            operating=_by_best(operating_rows(curves, order), best),
+            panels=gallery(shown),
+            error_top=error_window(shown),
+            error_scale=error_scale(),
+            limits=limits(
+                provenance,
+                flow,
+                reads=reads,
+                ranked=len(ranked),
+                intervals=any(row.shifted is not None and row.shifted.has_interval for row in ranked),
+            ),
+            glossary=glossary(ordered({key.metric for key in curves}), level=provenance.level, reads=reads),
+            definition=_as_yaml(provenance.definition),
+            style=_resource("report.css"),
+            scripts=scripts,
+            policy=_policy(scripts),
+            line_width=WIDTH,
+        )
+    )
+
+
+def _by_best(rows: Sequence[object], best: object) -> dict[str, list[object]]:
+    """Rows of the best chain, which are shown, and the others, which are folded away."""
+    parts: dict[str, list[object]] = {"best": [], "others": []}
+    for row in rows:
+        parts["best" if getattr(row, "chain", None) == best else "others"].append(row)
+    return parts
+
+
+def _environment() -> Environment:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_resource),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "plain": plain,
+        "site": site_name,
+        "shift": shift_name,
+        "short": _short,
+        "image": image_label,
+        "reader": reader_label,
+        "metric": metric,
+    }
+    return environment
+
+
+def _short(value: str | float) -> str:
+    """A value as a person would write it: no digits that only binary fractions have."""
+    return value if isinstance(value, str) else f"{value:.6g}"
+
+
+def _resource(name: str) -> str:
+    return files("scanproof.reporting").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _script(text: str) -> str:
+    """Script text that can stand inside an HTML script element and whose hash the browser will agree on."""
+    if "</script" in text.lower() or "<!--" in text:
+        raise ScanproofError("an embedded script must not end its own element", key="script", value=text[:60])
+    return text.replace("\r\n", "\n")
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    """A content security policy that allows these scripts, pictures inside the file, and nothing else."""
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii") for text in scripts]
+    allowed = " ".join(f"'sha256-{value}'" for value in hashes)
+    rules = (
+        "default-src 'none'",
+        f"script-src {allowed}",
+        "style-src 'unsafe-inline'",
+        "img-src data:",
+        "base-uri 'none'",
+        "form-action 'none'",
+    )
+    return "; ".join(rules)
+
+
+def _as_yaml(definition: Mapping[str, object]) -> str:
+    try:
+        return yaml.safe_dump(json.loads(json.dumps(dict(definition))), sort_keys=False, allow_unicode=True, width=100)
+    except TypeError as error:
+        raise ScanproofError(f"definition must hold plain YAML types: {error}", key="definition") from error

@@ -1,0 +1,208 @@
+"""Interactive small multiples: the numbers, and plotly templates into which the page puts them.
+
+The page holds every number once, in :class:`PlotGroup`. A selection picks one chain and metric; the script then fills
+the templates of :mod:`~scanproof.reporting.traces`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+
+from scanproof.reporting.curves import (
+    MAX_COLUMNS,
+    Curve,
+    CurveKey,
+    Curves,
+    Facet,
+    axis_range,
+    chain_order,
+    facets,
+    grid_columns,
+)
+from scanproof.reporting.style import series_style
+from scanproof.reporting.traces import Json, Series, band_trace, line_trace, plot_layout
+from scanproof.reporting.vocabulary import Chain, metric, norm_label, ordered, plain, speed_label
+
+#: values, lower and upper ends by severity; ``None`` where there is no curve
+Points = list[list[int | None]] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlotGroup:
+    """Small multiples that share their axes, legend and selectors.
+
+    Args:
+        name: identifier in the page.
+        option_head: what is selected, as a table head.
+        series_head: what the lines are, as a table head.
+        metrics: metrics to choose from.
+        options: chains to choose from.
+        selected: index of the option shown first.
+        series: the lines.
+        facets: the small plots.
+        columns: number of plots in a row on a wide screen.
+        payload: templates, and all numbers by metric, option, facet and series: values, lower and upper ends at each
+            severity of the facet, in units of the metric's last digit. Plain JSON without NaN.
+    """
+
+    name: str
+    option_head: str
+    series_head: str
+    metrics: Sequence[str]
+    options: Sequence[str]
+    selected: int
+    series: Sequence[Series]
+    facets: Sequence[Facet]
+    columns: int
+    payload: Json
+
+    def starts_row(self, index: int) -> bool:
+        """Whether a plot opens a row of its own, so that every shift starts at the left."""
+        sites = len({facet.site for facet in self.facets})
+        return sites > MAX_COLUMNS / 2 and (index == 0 or self.facets[index].shift != self.facets[index - 1].shift)
+
+
+def reading_group(curves: Curves, *, best: Chain, sites: Sequence[str] = ()) -> PlotGroup | None:
+    """Plots of how well images are read: one line a norm, everything else selected.
+
+    Args:
+        curves: curves of a study.
+        best: chain shown first.
+        sites: order of the sites.
+
+    Returns:
+        ``None`` when the study has no classifier.
+    """
+    own = {key: curve for key, curve in curves.items() if key.chain.classifier is not None}
+    chains = [key.chain for key in own]
+    many_speeds = len({chain.acceleration for chain in chains}) > 1
+    many_readers = len({chain.classifier for chain in chains}) > 1
+
+    def label(chain: Chain) -> str:
+        parts = [plain(chain.reconstruction)]
+        parts += [speed_label(chain.acceleration)] if many_speeds else []
+        parts += [plain(chain.classifier or "")] if many_readers else []
+        return ", ".join(parts)
+
+    return _group(
+        "reading",
+        own,
+        heads=("Chain" if many_readers else "Reconstruction", "Norm"),
+        option=lambda chain: chain._replace(norm=None),
+        option_label=label,
+        line=lambda chain: chain.norm,
+        line_label=lambda chain: norm_label(chain.norm),
+        best=best,
+        sites=sites,
+    )
+
+
+def image_group(curves: Curves, *, best: Chain, sites: Sequence[str] = ()) -> PlotGroup | None:
+    """Plots of image quality: one line a reconstruction, the acceleration selected.
+
+    Args:
+        curves: curves of a study.
+        best: chain whose acceleration is shown first.
+        sites: order of the sites.
+
+    Returns:
+        ``None`` when no image metric was computed.
+    """
+    own = {key: curve for key, curve in curves.items() if key.chain.classifier is None}
+    return _group(
+        "image",
+        own,
+        heads=("Acceleration", "Reconstruction"),
+        option=lambda chain: chain.acceleration,
+        option_label=lambda chain: speed_label(chain.acceleration),
+        line=lambda chain: chain.reconstruction,
+        line_label=lambda chain: plain(chain.reconstruction),
+        best=best,
+        sites=sites,
+    )
+
+
+def _group(
+    name: str,
+    curves: Curves,
+    *,
+    heads: tuple[str, str],
+    option: Callable[[Chain], Hashable],
+    option_label: Callable[[Chain], str],
+    line: Callable[[Chain], Hashable],
+    line_label: Callable[[Chain], str],
+    best: Chain,
+    sites: Sequence[str],
+) -> PlotGroup | None:
+    if not curves:
+        return None
+    chains = sorted({key.chain for key in curves}, key=chain_order)
+    options, lines = _distinct(chains, option), sorted(_distinct(chains, line).items(), key=lambda item: str(item[0]))
+    places, metrics = facets(curves, sites), ordered({key.metric for key in curves})
+    series = [Series(line_label(chain), series_style(i)) for i, (_, chain) in enumerate(lines)]
+    members = {(option(chain), line(chain)): chain for chain in chains}
+    severities = [sorted({s for key, curve in curves.items() if key.facet == f for s in curve}) for f in places]
+
+    def points(name: str, opt: Hashable, facet: Facet, steps: Sequence[int]) -> list[Points]:
+        found = [members.get((opt, key)) for key, _ in lines]
+        return [
+            chain and _points(curves.get(CurveKey(name, chain, facet)), steps, metric(name).digits) for chain in found
+        ]
+
+    values = [
+        [[points(m, o, f, steps) for f, steps in zip(places, severities, strict=True)] for o in options]
+        for m in metrics
+    ]
+    labels = [option_label(chain) for chain in options.values()]
+    last = max(s for steps in severities for s in steps)
+    return PlotGroup(
+        name=name,
+        option_head=heads[0],
+        series_head=heads[1],
+        metrics=metrics,
+        options=labels,
+        selected=list(options).index(option(best)) if option(best) in options else 0,
+        series=series,
+        facets=places,
+        columns=grid_columns(places),
+        payload={
+            "metrics": [
+                {
+                    "title": metric(m).title,
+                    "label": metric(m).label,
+                    "digits": metric(m).digits,
+                    "chance": metric(m).chance,
+                    "layout": plot_layout(m, axis_range(m, curves), last_severity=last),
+                }
+                for m in metrics
+            ],
+            "heads": ["Shift", "Site", *heads],
+            "options": labels,
+            "series": [{"label": s.label, "line": line_trace(s), "band": band_trace(s)} for s in series],
+            "facets": [
+                {"site": f.site, "shift": f.shift, "severity": s} for f, s in zip(places, severities, strict=True)
+            ],
+            "values": values,
+        },
+    )
+
+
+def _distinct(chains: Iterable[Chain], key: Callable[[Chain], Hashable]) -> dict[Hashable, Chain]:
+    """Each key with the first chain that has it."""
+    found: dict[Hashable, Chain] = {}
+    for chain in chains:
+        found.setdefault(key(chain), chain)
+    return found
+
+
+def _points(curve: Curve | None, severities: Sequence[int], digits: int) -> Points:
+    if curve is None:
+        return None
+    triples = [curve.get(severity, (None, None, None)) for severity in severities]
+    return [[_last_digits(triple[i], digits) for triple in triples] for i in range(3)]
+
+
+def _last_digits(value: float | None, digits: int) -> int | None:
+    """A number in units of its last shown digit: a large study holds many, and integers are short."""
+    return None if value is None or value != value else round(value * 10**digits)

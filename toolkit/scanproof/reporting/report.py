@@ -1,0 +1,73 @@
+"""One offline HTML file that says what a study found, for whom, how surely and where the numbers come from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from scanproof.evaluation.table import check_table, predictions_schema, results_schema
+from scanproof.reporting.model import ImagePanel, Provenance
+from scanproof.reporting.page import render
+
+
+def write_report(
+    path: Path | str,
+    *,
+    results: pd.DataFrame,
+    predictions: pd.DataFrame,
+    provenance: Provenance,
+    panels: Sequence[ImagePanel] = (),
+) -> Path:
+    """Write the report of a study.
+
+    The file holds its own script, styles and pictures, asks nothing of any network, and tells the browser to refuse
+    any script that was not written here. It appears under its name only when it is complete.
+
+    Args:
+        path: where to write; the folder is made when missing.
+        results: results table (:data:`~scanproof.evaluation.table.RESULT_COLUMNS`).
+        predictions: per-case probabilities (:data:`~scanproof.evaluation.table.PREDICTION_COLUMNS`); may be empty.
+        provenance: where the numbers come from.
+        panels: image examples; left out unless ``provenance.show_images``.
+
+    Returns:
+        The path written to.
+
+    Raises:
+        ScanproofError: a table breaks its schema, has nothing to rank by, or the definition is not plain YAML.
+
+    Example:
+        >>> import tempfile
+        >>> from scanproof.evaluation.table import PREDICTION_COLUMNS, RESULT_COLUMNS, conform
+        >>> row = {"study": "s", "site": "north", "reconstruction": "unet", "acceleration": 4.0, "metric": "ssim"}
+        >>> values = [("none", 0, 0.9), ("noise", 3, 0.7)]
+        >>> rows = [row | {"shift": shift, "severity": s, "value": v, "n": 9} for shift, s, v in values]
+        >>> facts = Provenance(study="s", description="", definition={}, study_sha256="0", results_sha256="0",
+        ...     code_version="0", versions={}, command="", data_kind="demo", kspace="synthetic", show_images=False,
+        ...     created="2026-01-01", sites=[])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     written = write_report(
+        ...         Path(folder) / "report.html",
+        ...         results=conform(pd.DataFrame(rows), RESULT_COLUMNS),
+        ...         predictions=conform(pd.DataFrame(), PREDICTION_COLUMNS),
+        ...         provenance=facts,
+        ...     )
+        ...     "not for clinical use" in written.read_text(encoding="utf-8")
+        True
+    """
+    check_table(results, results_schema(), name="results")
+    check_table(predictions, predictions_schema(), name="predictions")
+    page = render(results=results, predictions=predictions, provenance=provenance, panels=panels)
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # beside the target, because a file can only be renamed in one step on the same file system
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(page, encoding="utf-8", newline="\n")
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return target

@@ -1,0 +1,173 @@
+"""Simulated acquisition: from a cohort's image to the k-space that a reconstruction gets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, overload
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scanproof.data.cohort import Cohort
+from scanproof.data.keys import KSPACE, MASK, REFERENCE, SENSITIVITIES
+from scanproof.physics.coils import birdcage_sensitivities
+from scanproof.physics.masks import cartesian_mask
+from scanproof.physics.noise import complex_gaussian
+from scanproof.physics.simulate import synthetic_kspace
+from scanproof.seeds import derive_seed, generator
+from scanproof.transforms import SHIFTS
+
+#: pixels above this share of an image's maximum are object, the rest is background
+OBJECT_SHARE = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How k-space is sampled; arguments as :func:`scanproof.physics.masks.cartesian_mask`."""
+
+    mask: Literal["full", "random", "equispaced"]
+    acceleration: float
+    center_fraction: float
+
+
+class ScanMemory:
+    """Scans that were simulated last, so that the next reconstruction method need not simulate them again.
+
+    Args:
+        most_bytes: what it may hold; the oldest go first.
+    """
+
+    def __init__(self, most_bytes: int = 256 * 2**20) -> None:
+        self.most_bytes = most_bytes
+        self._scans: dict[tuple[object, ...], Tensor] = {}
+        self._bytes = 0
+
+    def get(self, key: tuple[object, ...]) -> Tensor | None:
+        """The scan of this key, if it is still held."""
+        return self._scans.get(key)
+
+    def put(self, key: tuple[object, ...], scan: Tensor) -> None:
+        """Hold a scan."""
+        self._scans[key] = scan
+        self._bytes += scan.nbytes
+        while self._bytes > self.most_bytes:
+            self._bytes -= self._scans.pop(next(iter(self._scans))).nbytes
+
+
+class AcquiredCohort(Sequence[dict[str, Tensor]]):
+    """A cohort as its scanner acquires it, one sample a slice, made when asked for.
+
+    The order of events is the scanner's: the object, seen by the coils, with the shift's artifact; then receiver
+    noise; then the sampling mask. Phase, noise, mask and artifact of a case are drawn from seeds that depend on
+    the case alone: the same case meets the same noise under every severity, and reconstructions are paired.
+
+    K-space is synthetic: it is made from magnitude images.
+
+    Args:
+        cohort: the images.
+        sampling: how k-space is sampled.
+        seed: the study's seed.
+        shift: a name of :data:`scanproof.transforms.SHIFTS`, or None.
+        severity: of the shift.
+        memory: where scans are kept for the next method.
+        identity: tells this cohort's data from others in the memory.
+    """
+
+    def __init__(
+        self,
+        cohort: Cohort,
+        *,
+        sampling: Sampling,
+        seed: int,
+        shift: str | None = None,
+        severity: int = 0,
+        memory: ScanMemory | None = None,
+        identity: str = "",
+    ) -> None:
+        self.cohort = cohort
+        self.memory = memory or ScanMemory(most_bytes=0)
+        self.identity = identity
+        self.sampling = sampling
+        self.seed = seed
+        self.shift_name = shift
+        self.shift = SHIFTS.create(shift, {"severity": severity}) if shift is not None and severity > 0 else None
+        self.sensitivities = _sensitivities(cohort.acquisition.coils, tuple(cohort.images.shape[-2:]))
+
+    def __len__(self) -> int:
+        return len(self.cohort.cases)
+
+    @overload
+    def __getitem__(self, index: int) -> dict[str, Tensor]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[dict[str, Tensor]]: ...
+
+    def __getitem__(self, index: int | slice) -> dict[str, Tensor] | list[dict[str, Tensor]]:
+        """Acquire one case: ``kspace``, ``mask``, ``sensitivities`` and ``reference`` (noise-free magnitude)."""
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        image = torch.from_numpy(self.cohort.images[index])
+        name = (self.cohort.site, str(self.cohort.cases["case"].iloc[index]))
+        kspace = self._scan(image, name)
+        mask = cartesian_mask(
+            kspace.shape[-1],
+            kind=self.sampling.mask,
+            acceleration=self.sampling.acceleration,
+            center_fraction=self.sampling.center_fraction,
+            seed=derive_seed(self.seed, "mask", *name),
+        )
+        return {KSPACE: kspace * mask, MASK: mask, SENSITIVITIES: self.sensitivities, REFERENCE: image}
+
+    def _scan(self, image: Tensor, name: tuple[str, str]) -> Tensor:
+        """Fully sampled k-space of one case."""
+        key = (self.identity, self.seed, *name, self.shift_name, self.shift.severity if self.shift else 0)
+        if (known := self.memory.get(key)) is not None:
+            return known
+        kspace = synthetic_kspace(image, self.sensitivities, generator=generator(self.seed, "phase", *name))
+        if self.shift is not None:
+            self.shift.set_random_state(seed=derive_seed(self.seed, "shift", str(self.shift_name), *name))
+            kspace = self.shift(kspace, spacing=self.cohort.acquisition.spacing)
+        noise_rng = generator(self.seed, "noise", *name)
+        kspace = kspace + complex_gaussian(kspace.shape, std=self._noise_std(image), generator=noise_rng)
+        self.memory.put(key, kspace)
+        return kspace
+
+    def _noise_std(self, image: Tensor) -> float:
+        peak = float(image.max())
+        signal = float(image[image > OBJECT_SHARE * peak].mean()) if peak > 0 else 0.0
+        return signal / self.cohort.acquisition.snr
+
+
+def collate(samples: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Stack samples of one cohort; sensitivities, which they share, are kept once."""
+    batch = {key: torch.stack([sample[key] for sample in samples]) for key in (KSPACE, MASK, REFERENCE)}
+    return {**batch, SENSITIVITIES: samples[0][SENSITIVITIES]}
+
+
+def quantise(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Store images as hospitals do: unsigned 16-bit integers with a slope for each image.
+
+    Args:
+        images: float32 (N, 1, H, W), not negative.
+
+    Returns:
+        uint16 of the same shape and float32 slopes (N,).
+    """
+    slopes = images.max(axis=(1, 2, 3)) / 65_535
+    safe = np.where(slopes > 0, slopes, 1.0).astype(np.float32)
+    return np.rint(images / safe[:, None, None, None]).astype(np.uint16), safe
+
+
+def restore(integers: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    """Undo :func:`quantise`, float32, to within half a slope."""
+    return integers.astype(np.float32) * slopes[:, None, None, None].astype(np.float32)
+
+
+@lru_cache(maxsize=8)
+def _sensitivities(coils: int, shape: tuple[int, ...]) -> Tensor:
+    return birdcage_sensitivities(coils, shape)

@@ -1,0 +1,229 @@
+"""Running a plan's unfinished tasks, in this process or in several."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scanproof.errors import ScanproofError
+from scanproof.study.plan import KINDS, Task
+from scanproof.study.store import DamagedEntryError, Store
+
+#: called after every finished task
+Progress = Callable[[Task], None]
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Where trainings are watched while they run."""
+
+    uri: str
+    experiment: str
+
+
+def missing_tasks(tasks: Sequence[Task], store: Store) -> list[Task]:
+    """Tasks that must run so that the last one's result is in the store, inputs first.
+
+    Walks back from the last task: what only finished tasks need is not asked for.
+    """
+    needed: dict[str, Task] = {}
+    stack = [tasks[-1]]
+    while stack:
+        task = stack.pop()
+        if task.key in needed or task.key in store:
+            continue
+        needed[task.key] = task
+        stack.extend(child for children in task.inputs.values() for child in children)
+    return [task for task in tasks if task.key in needed]
+
+
+def execute(
+    tasks: Sequence[Task],
+    store: Store,
+    *,
+    workers: int,
+    tracking: Tracking | None = None,
+    on_start: Callable[[Sequence[Task]], None] = lambda tasks: None,
+    on_done: Progress = lambda task: None,
+) -> None:
+    """Bring the last task's result into the store.
+
+    Args:
+        tasks: a plan's tasks, inputs first.
+        store: finished tasks are found and kept there.
+        workers: processes; one runs tasks in this process.
+        tracking: where trainings are logged while they run.
+        on_start: called with the tasks that must run.
+        on_done: called after each.
+
+    Raises:
+        ScanproofError: a task's input was wrong, or a worker process died. What other tasks gave is kept.
+    """
+    for attempt in range(3):
+        pending = missing_tasks(tasks, store)
+        on_start(pending)
+        try:
+            if workers == 1 or len(pending) <= 1:
+                _run_here(pending, store, tracking, on_done)
+            else:
+                _run_in_processes(pending, store, min(workers, len(pending)), tracking, on_done)
+            return
+        except DamagedEntryError:
+            # the entry was removed when it was read: plan again, and it is computed anew
+            if attempt == 2:
+                raise
+
+
+def _run_here(pending: Sequence[Task], store: Store, tracking: Tracking | None, on_done: Progress) -> None:
+    for task in pending:
+        run_and_store(_request(task), store.root, tracking)
+        on_done(task)
+
+
+def _run_in_processes(
+    pending: Sequence[Task], store: Store, workers: int, tracking: Tracking | None, on_done: Progress
+) -> None:
+    waiting = {task.key: {c.key for cs in task.inputs.values() for c in cs} for task in pending}
+    unfinished = set(waiting)
+    readers: dict[str, list[Task]] = {}
+    for task in pending:
+        waiting[task.key] &= unfinished
+        for key in waiting[task.key]:
+            readers.setdefault(key, []).append(task)
+    ready = [task for task in pending if not waiting[task.key]]
+    urgency = _urgency(pending)
+    running: dict[Future[str], Task] = {}
+    pool = ProcessPoolExecutor(
+        workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start_worker,
+        initargs=(os.getpid(),),
+    )
+    try:
+        while ready or running:
+            ready.sort(key=lambda task: urgency[task.key])
+            # few are handed out ahead: what becomes ready later may be more urgent
+            while ready and len(running) < workers + 1:
+                task = ready.pop()
+                running[pool.submit(run_and_store, _request(task), store.root, tracking)] = task
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                task = running.pop(future)
+                future.result()
+                on_done(task)
+                for reader in readers.get(task.key, ()):
+                    waiting[reader.key].discard(task.key)
+                    if not waiting[reader.key]:
+                        ready.append(reader)
+    except BrokenProcessPool as error:
+        raise ScanproofError(
+            "worker processes must stay alive",
+            value="one died",
+            hint="out of memory? finished work is kept: run again with fewer --workers",
+        ) from error
+    except KeyboardInterrupt:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        raise
+    finally:
+        # what runs is finished and stored, what waits is dropped
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+#: rough cost of a task relative to a prediction; it decides what is started first, nothing else
+_COST = {
+    "cohort": 50,
+    "fit_reconstruction": 1000,
+    "reconstruct": 20,
+    "train_classifier": 500,
+    "predict": 1,
+    "evaluate": 50,
+}
+
+
+def _urgency(tasks: Sequence[Task]) -> dict[str, float]:
+    """Cost of the longest chain of tasks that a task begins, so that no worker idles behind a late training."""
+    urgency: dict[str, float] = {}
+    for task in reversed(tasks):  # readers stand after what they read
+        urgency[task.key] = urgency.get(task.key, 0) + _COST[task.kind]
+        for children in task.inputs.values():
+            for child in children:
+                urgency[child.key] = max(urgency.get(child.key, 0), urgency[task.key])
+    return urgency
+
+
+def _request(task: Task) -> dict[str, Any]:
+    return {
+        "kind": task.kind,
+        "key": task.key,
+        "params": dict(task.params),
+        "inputs": task.input_keys,
+        "local": dict(task.local),
+    }
+
+
+def run_and_store(request: Mapping[str, Any], store_root: Path, tracking: Tracking | None) -> str:
+    """Run one task and store what it gives; returns its key. Runs in a worker process."""
+    from scanproof.study.tasks import Context, run_task
+
+    store = _store(store_root)
+    handlers = None if tracking is None else _TrainingHandlers(tracking)
+    context = Context(store=store, local=request["local"], handlers=handlers)
+    payload = run_task(request["kind"], request["key"], request["params"], request["inputs"], context)
+    store.put(request["key"], payload, task={name: request[name] for name in ("kind", "params", "inputs")})
+    return str(request["key"])
+
+
+_STORES: dict[Path, Store] = {}
+
+
+def _store(root: Path) -> Store:
+    """One store object a process, so that caches keyed by it are shared between tasks."""
+    return _STORES.setdefault(root, Store(root))
+
+
+@dataclass(frozen=True)
+class _TrainingHandlers:
+    tracking: Tracking
+
+    def __call__(self, key: str, params: Mapping[str, Any]) -> list[Any]:
+        from scanproof.study.record import training_name, training_params
+        from scanproof.tracking.training import training_handler
+
+        handler = training_handler(
+            self.tracking.uri,
+            experiment=self.tracking.experiment,
+            record_key=key,
+            name=training_name(params),
+            params=training_params(params),
+        )
+        return [handler]
+
+
+def _start_worker(parent: int) -> None:
+    """Leave interrupts to the parent, and end with it even when it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def count_by_kind(tasks: Iterable[Task]) -> dict[str, int]:
+    """Number of tasks of each kind, in the order in which they run."""
+    counts = dict.fromkeys(KINDS, 0)
+    for task in tasks:
+        counts[task.kind] += 1
+    return counts

@@ -1,0 +1,138 @@
+"""Reading a study file, with errors that name the file, the key, the rule and the value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from yaml.constructor import ConstructorError
+
+from scanproof.errors import ScanproofError, unknown_name
+from scanproof.study.definition import NiftiData, Study
+
+
+def load_study(path: Path, *, data: Path | None = None, manifest: Path | None = None) -> Study:
+    """Read and check a study file.
+
+    Args:
+        path: YAML file.
+        data: folder of NIfTI volumes to run the study on instead of its own data.
+        manifest: CSV of that folder; default ``cohort.csv`` in it.
+
+    Returns:
+        The definition with every default filled in and paths made absolute.
+
+    Raises:
+        ScanproofError: unreadable file, YAML error, unknown key, wrong value or unknown method.
+    """
+    content = _read_yaml(path)
+    if manifest is not None and data is None:
+        raise ScanproofError("--manifest needs --data", value=str(manifest))
+    if data is not None:
+        content = {**content, "data": _local_data(content.get("data"), data, manifest)}
+    try:
+        study = Study.model_validate(content)
+    except ValidationError as error:
+        raise _explain(error, path) from None
+    except ScanproofError as error:
+        raise ScanproofError(error.rule, file=path, key=error.key, value=error.value, hint=error.hint) from None
+    return _resolve(study, base=path.parent)
+
+
+def _local_data(own: object, data: Path, manifest: Path | None) -> dict[str, object]:
+    """The data section for a local folder; image geometry is taken over from the study's own section."""
+    if not data.is_dir():
+        raise ScanproofError("must be an existing folder", key="--data", value=str(data))
+    section: dict[str, object] = {"kind": "nifti"}
+    if isinstance(own, dict):
+        shared = {"slices", "matrix"} if own.get("kind") == "demo" else set(NiftiData.model_fields) - {"training_sites"}
+        section.update({key: value for key, value in own.items() if key in shared})
+    section.update(kind="nifti", root=str(data.resolve()), manifest=str((manifest or data / "cohort.csv").resolve()))
+    return section
+
+
+def _resolve(study: Study, *, base: Path) -> Study:
+    if not isinstance(study.data, NiftiData):
+        return study
+    manifest = (base / study.data.manifest).resolve()
+    root = (base / study.data.root).resolve() if study.data.root else manifest.parent
+    return study.model_copy(update={"data": study.data.model_copy(update={"manifest": manifest, "root": root})})
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML allows a key twice and keeps the last: in a study file that is always a mistake."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[object] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, str | int | float | bool):
+                if key in seen:
+                    raise ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
+                seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+def _read_yaml(path: Path) -> dict[str, object]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ScanproofError("study file must exist", file=path) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScanproofError(f"study file must be readable UTF-8 text: {error}", file=path) from None
+    try:
+        content = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 (a SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else None
+        raise ScanproofError(f"must be valid YAML: {error.problem}", file=path, key=where) from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise ScanproofError(f"must be valid YAML: {' '.join(str(error).split())}", file=path) from None
+    if not isinstance(content, dict):
+        raise ScanproofError("study file must hold a mapping of keys", file=path, value=type(content).__name__)
+    return content
+
+
+def _explain(error: ValidationError, path: Path) -> ScanproofError:
+    """The first error in one line, with the number of further ones."""
+    problems = error.errors(include_url=False)
+    first = problems[0]
+    location = [part for part in first["loc"] if part not in ("demo", "nifti")]
+    key = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in location).lstrip(".")
+    more = f"; and {len(problems) - 1} more" if len(problems) > 1 else ""
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, ScanproofError):
+        hint = f"{cause.hint or ''}{more}".strip("; ") or None
+        return ScanproofError(cause.rule, file=path, key=key or cause.key, value=cause.value, hint=hint)
+    if first["type"] == "extra_forbidden":
+        known = _keys_at(list(first["loc"][:-1]))
+        return unknown_name("key", str(first["loc"][-1]), known, file=path, key=key)
+    if first["type"] == "missing":
+        return ScanproofError("key is required", file=path, key=key, hint=more.strip("; ") or None)
+    rule = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    rule = rule[0].lower() + rule[1:]
+    if isinstance(cause, ValueError) and ", got " in rule:
+        return ScanproofError(rule, file=path, key=key, hint=more.strip("; ") or None)
+    return ScanproofError(rule, file=path, key=key, value=first["input"], hint=more.strip("; ") or None)
+
+
+def _keys_at(location: list[int | str]) -> list[str]:
+    """Names of the keys that a study file knows at a place."""
+    model: type[BaseModel] = Study
+    for part in location:
+        if isinstance(part, int):
+            continue
+        found = _models_in(model.model_fields[part].annotation) if part in model.model_fields else []
+        if len(found) == 1:
+            model = found[0]
+        elif found:  # the data section: the next part of the location is its kind
+            model = {m.model_fields["kind"].annotation.__args__[0]: m for m in found}[str(location[1])]  # type: ignore[union-attr]
+    return list(model.model_fields)
+
+
+def _models_in(annotation: object) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in getattr(annotation, "__args__", ()) for model in _models_in(part)]

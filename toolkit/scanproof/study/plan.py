@@ -1,0 +1,243 @@
+"""From a definition to a graph of tasks, each named by the hash of all that its result depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from scanproof.evaluation.table import CLEAN
+from scanproof.reconstruction import RECONSTRUCTORS
+from scanproof.study.definition import DemoData, ReconstructionPlan, Study
+from scanproof.study.fingerprint import code_fingerprint, method_version
+from scanproof.study.sources import CohortSource, demo_sources, nifti_sources
+from scanproof.transforms import SHIFTS
+
+
+@dataclass(frozen=True)
+class Task:
+    """A pure function call: what to do, with which parameters, on the results of which tasks.
+
+    Args:
+        kind: a function of :mod:`scanproof.study.tasks`.
+        params: JSON values.
+        inputs: role to the tasks whose results it reads, in order.
+        local: values without influence on the result, such as where an input file lies: neither hashed nor stored.
+    """
+
+    kind: str
+    params: Mapping[str, object]
+    inputs: Mapping[str, tuple[Task, ...]] = field(default_factory=dict)
+    local: Mapping[str, object] = field(default_factory=dict)
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 over kind, parameters, the inputs' keys and the code behind the kind."""
+        content = {
+            "kind": self.kind,
+            "params": self.params,
+            "inputs": {role: [task.key for task in tasks] for role, tasks in self.inputs.items()},
+            "code": code_fingerprint(self.kind),
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def input_keys(self) -> dict[str, list[str]]:
+        """Role to keys, as :func:`scanproof.study.tasks.run_task` takes them."""
+        return {role: [task.key for task in tasks] for role, tasks in self.inputs.items()}
+
+
+#: order in which ready tasks are started: long chains first, so that workers do not idle at the end
+KINDS = ("cohort", "fit_reconstruction", "reconstruct", "train_classifier", "predict", "evaluate")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All tasks of a study.
+
+    Args:
+        tasks: every task once, inputs before those who read them.
+        cohorts: site to its cohort task.
+        fits: trained reconstructions.
+        classifiers: trained classifiers.
+        reconstructions: test-split reconstructions.
+        result: the task that gives the results table.
+    """
+
+    tasks: Sequence[Task]
+    cohorts: Mapping[str, Task]
+    fits: Sequence[Task]
+    classifiers: Sequence[Task]
+    reconstructions: Sequence[Task]
+    result: Task
+
+
+def make_plan(study: Study, *, site_key: bytes = b"") -> Plan:
+    """Lay out a study's tasks.
+
+    Args:
+        study: the definition.
+        site_key: key of the subjects' pseudonyms (local data only).
+
+    Raises:
+        ScanproofError: a manifest that breaks a rule.
+    """
+    if isinstance(study.data, DemoData):
+        sources = demo_sources(study.data)
+    else:
+        sources = nifti_sources(study.data, seed=study.seed, labelled=bool(study.classification), site_key=site_key)
+    return _Planner(study, sources).plan()
+
+
+class _Planner:
+    def __init__(self, study: Study, sources: Sequence[CohortSource]) -> None:
+        self.study = study
+        self.common: dict[str, object] = {"seed": study.seed, "threads": study.compute.threads}
+        self.training_sites = [source.site for source in sources if source.training]
+        self.cohorts = {
+            source.site: Task(
+                "cohort",
+                {**self.common, **source.params},
+                local={"paths": dict(source.paths)},
+            )
+            for source in sources
+        }
+        self._fits: dict[tuple[str, float], Task] = {}
+
+    def plan(self) -> Plan:
+        tests = [self._tests(site) for site in self.cohorts]
+        reconstructions = list(itertools.chain.from_iterable(tests))
+        classifiers, predictions = self._classification(reconstructions)
+        result = Task(
+            "evaluate",
+            {
+                "threads": self.study.compute.threads,
+                "seed": self.study.seed,
+                "study": self.study.name,
+                **self.study.evaluation.model_dump(mode="json"),
+            },
+            {"reconstructions": tuple(reconstructions), "predictions": tuple(predictions)},
+        )
+        return Plan(
+            tasks=_in_order(result),
+            cohorts=self.cohorts,
+            fits=list(self._fits.values()),
+            classifiers=classifiers,
+            reconstructions=reconstructions,
+            result=result,
+        )
+
+    def _tests(self, site: str) -> list[Task]:
+        conditions = [(CLEAN, 0), *((s.name, level) for s in self.study.shifts for level in sorted(s.severities))]
+        return [
+            self._reconstruct(method, acceleration, site=site, split="test", shift=shift, severity=severity)
+            for shift, severity in conditions  # outermost: methods share what they are given
+            for method in self.study.reconstruction
+            for acceleration in self._accelerations(method)
+        ]
+
+    def _accelerations(self, method: ReconstructionPlan) -> list[float]:
+        undersampled = RECONSTRUCTORS.factory(method.name).undersampled  # type: ignore[attr-defined]
+        return list(self.study.acquisition.accelerations) if undersampled else [1.0]
+
+    def _sampling(self, acceleration: float) -> dict[str, object]:
+        acquisition = self.study.acquisition
+        return {
+            "mask": acquisition.mask if acceleration > 1 else "full",
+            "acceleration": acceleration,
+            "center_fraction": acquisition.center_fraction if acceleration > 1 else 0.0,
+        }
+
+    def _method(self, method: ReconstructionPlan) -> dict[str, object]:
+        params: dict[str, object] = {"method": method.name, "options": method.options}
+        other = method_version(RECONSTRUCTORS.location(method.name))
+        return {**params, "package": other} if other else params
+
+    def _fit(self, method: ReconstructionPlan, acceleration: float) -> tuple[Task, ...]:
+        if not RECONSTRUCTORS.factory(method.name).trainable:  # type: ignore[attr-defined]
+            return ()
+        if (method.name, acceleration) not in self._fits:
+            self._fits[method.name, acceleration] = Task(
+                "fit_reconstruction",
+                {**self.common, **self._method(method), **self._sampling(acceleration)},
+                {"cohorts": tuple(self.cohorts[site] for site in self.training_sites)},
+            )
+        return (self._fits[method.name, acceleration],)
+
+    def _reconstruct(
+        self, method: ReconstructionPlan, acceleration: float, *, site: str, split: str, shift: str, severity: int
+    ) -> Task:
+        params = {
+            **self.common,
+            **self._method(method),
+            **self._sampling(acceleration),
+            "split": split,
+            "shift": shift,
+            "severity": severity,
+        }
+        other = method_version(SHIFTS.location(shift)) if shift != CLEAN else None
+        if other:
+            params["shift_package"] = other
+        inputs = {"cohort": (self.cohorts[site],), "model": self._fit(method, acceleration)}
+        return Task("reconstruct", params, inputs)
+
+    def _clean(self, method: ReconstructionPlan, acceleration: float, split: str) -> tuple[Task, ...]:
+        """Clean reconstructions of the training sites."""
+        return tuple(
+            self._reconstruct(method, acceleration, site=site, split=split, shift=CLEAN, severity=0)
+            for site in self.training_sites
+        )
+
+    def _classification(self, reconstructions: Iterable[Task]) -> tuple[list[Task], list[Task]]:
+        methods = {method.name: method for method in self.study.reconstruction}
+        if not self.study.classification:
+            return [], []
+        validations = [
+            task
+            for method in self.study.reconstruction
+            for acceleration in self._accelerations(method)
+            for task in self._clean(method, acceleration, "val")
+        ]
+        classifiers = []
+        for plan in self.study.classification:
+            source = methods[plan.train_on]
+            acceleration = self._accelerations(source)[0]
+            images = {
+                "training": self._clean(source, acceleration, "train"),
+                "validation": self._clean(source, acceleration, "val"),
+            }
+            for norm, seed in itertools.product(plan.norms, plan.seeds):
+                params = {
+                    **self.common,
+                    "classifier": plan.name,
+                    "options": plan.options,
+                    "norm": norm,
+                    "training_seed": seed,
+                    **plan.training.model_dump(mode="json"),
+                }
+                classifiers.append(Task("train_classifier", params, images))
+        predictions = [
+            Task("predict", {"threads": self.study.compute.threads}, {"model": (model,), "images": (images,)})
+            for model in classifiers
+            for images in [*validations, *reconstructions]
+        ]
+        return classifiers, predictions
+
+
+def _in_order(result: Task) -> list[Task]:
+    """Every task behind the result once, inputs first."""
+    ordered: dict[str, Task] = {}
+    stack = [(result, False)]
+    while stack:
+        task, visited = stack.pop()
+        if task.key in ordered:
+            continue
+        if visited:
+            ordered[task.key] = task
+            continue
+        stack.append((task, True))
+        stack.extend((child, False) for children in task.inputs.values() for child in reversed(children))
+    return list(ordered.values())

@@ -1,0 +1,189 @@
+"""What is told about a finished study: its sites, trainings and example images, read from the store."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from scanproof.data.cohort import SPLITS
+from scanproof.evaluation.table import CLEAN
+from scanproof.study.plan import Plan, Task
+from scanproof.study.store import Store
+from scanproof.study.tasks import read_cohort, read_images
+
+if TYPE_CHECKING:
+    from scanproof.reporting.model import ImagePanel, SiteFacts
+    from scanproof.tracking.model import TrainingRecord
+
+#: parameters of a training that a reader of MLflow wants to see
+_TRAINING_PARAMS = (
+    "classifier",
+    "norm",
+    "training_seed",
+    "method",
+    "mask",
+    "acceleration",
+    "center_fraction",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "weight_decay",
+    "patience",
+    "seed",
+    "threads",
+)
+
+
+def training_name(params: Mapping[str, Any]) -> str:
+    """What a reader calls a training.
+
+    Example:
+        >>> training_name({"classifier": "resnet18", "norm": "group", "training_seed": 2})
+        'train resnet18 / group / seed 2'
+    """
+    if "classifier" in params:
+        return f"train {params['classifier']} / {params['norm']} / seed {params['training_seed']}"
+    return f"train {params['method']} / R={params['acceleration']:g}"
+
+
+def training_params(params: Mapping[str, Any]) -> dict[str, object]:
+    """Settings of a training, flat."""
+    chosen = {name: params[name] for name in _TRAINING_PARAMS if name in params}
+    return {**chosen, **params.get("options", {})}
+
+
+def training_records(plan: Plan, store: Store) -> list[TrainingRecord]:
+    """One record a trained network."""
+    from scanproof.tracking.model import TrainingRecord
+
+    records = []
+    for task in [*plan.fits, *plan.classifiers]:
+        payload = store.get(task.key)
+        weights = hashlib.sha256()
+        for name in sorted(payload.arrays):
+            weights.update(name.encode() + payload.arrays[name].tobytes())
+        records.append(
+            TrainingRecord(
+                key=task.key,
+                name=training_name(task.params),
+                kind="reconstruction" if task.kind == "fit_reconstruction" else "classifier",
+                params=training_params(task.params),
+                history=payload.tables["history"],
+                model_sha256=weights.hexdigest(),
+            )
+        )
+    return records
+
+
+def cohort_tables(plan: Plan, store: Store) -> dict[str, pd.DataFrame]:
+    """Site to its case table: pseudonyms, splits and labels."""
+    return {site: store.get(task.key).tables["cases"] for site, task in plan.cohorts.items()}
+
+
+def data_hashes(plan: Plan, store: Store) -> dict[str, str]:
+    """Site to a hash of its images and labels."""
+    hashes = {}
+    for site, task in plan.cohorts.items():
+        payload = store.get(task.key)
+        digest = hashlib.sha256(payload.arrays["images"].tobytes())
+        digest.update(payload.tables["cases"].to_csv(index=False).encode())
+        hashes[site] = digest.hexdigest()
+    return hashes
+
+
+def site_facts(plan: Plan, store: Store) -> list[SiteFacts]:
+    """What the report tells about each site."""
+    from scanproof.reporting.model import SiteFacts, SplitCounts
+
+    facts = []
+    for site, task in plan.cohorts.items():
+        cohort = read_cohort(store.get(task.key))
+        acquisition = cohort.acquisition
+        counts: dict[str, SplitCounts] = {}
+        for split in SPLITS:
+            rows = cohort.cases[cohort.cases["split"] == split]
+            if len(rows):
+                positives = None if rows["label"].isna().any() else int(rows["label"].sum())
+                counts[split] = SplitCounts(subjects=rows["subject"].nunique(), cases=len(rows), positives=positives)
+        facts.append(
+            SiteFacts(
+                name=site,
+                acquisition={
+                    **acquisition.facts,
+                    "receive coils": str(acquisition.coils),
+                    "signal-to-noise ratio": acquisition.snr,
+                    "voxel (mm)": " × ".join(f"{v:g}" for v in acquisition.spacing),
+                },
+                role="training" if "train" in counts else "external",
+                counts=counts,
+            )
+        )
+    return facts
+
+
+def image_panels(plan: Plan, store: Store) -> list[ImagePanel]:
+    """For each shift at its highest severity, one case of the first training site in every reconstruction.
+
+    The case is the first with a positive label (the first of all where there are no labels). The disturbed image
+    is the fully sampled reconstruction under the shift, or the study's first method where there is none.
+    """
+    from scanproof.reporting.model import ImagePanel
+
+    tests = [task for task in plan.reconstructions if task.params["split"] == "test"]
+    site_of = {task.key: site for site, task in plan.cohorts.items()}
+    site = site_of[tests[0].inputs["cohort"][0].key]
+    trained = [site_of[c.key] for task in plan.fits for c in task.inputs["cohorts"]]
+    site = trained[0] if trained else site
+    tests = [task for task in tests if site_of[task.inputs["cohort"][0].key] == site]
+    cohort = read_cohort(store.get(plan.cohorts[site].key)).select("test")
+    positive = np.flatnonzero(cohort.cases["label"].fillna(0).to_numpy() == 1)
+    case = int(positive[0]) if len(positive) else 0
+    reference = cohort.images[case, 0]
+
+    panels = []
+    for shift in dict.fromkeys(str(task.params["shift"]) for task in tests):
+        severity = max(_severity(task) for task in tests if task.params["shift"] == shift)
+        chosen = [task for task in tests if task.params["shift"] == shift and _severity(task) == severity]
+        disturbed = next((task for task in chosen if task.params["method"] == "fully_sampled"), chosen[0])
+        artifact = _image(store, disturbed, case)
+        for task in _one_acceleration(chosen):
+            image = _image(store, task, case)
+            panels.append(
+                ImagePanel(
+                    title="clean" if shift == CLEAN else f"{shift.replace('_', ' ')}, severity {severity}",
+                    site=site,
+                    shift=shift,
+                    severity=severity,
+                    reconstruction=str(task.params["method"]),
+                    images={
+                        "reference": reference,
+                        "artifact": artifact,
+                        "reconstruction": image,
+                        "error": np.abs(image - reference),
+                    },
+                )
+            )
+    return panels
+
+
+def _severity(task: Task) -> int:
+    return int(str(task.params["severity"]))
+
+
+def _one_acceleration(tasks: Sequence[Task]) -> list[Task]:
+    """The highest acceleration of each method: what it does to an image shows best there."""
+    best: dict[str, Task] = {}
+    for task in tasks:
+        name = str(task.params["method"])
+        if name not in best or float(str(task.params["acceleration"])) > float(str(best[name].params["acceleration"])):
+            best[name] = task
+    return list(best.values())
+
+
+def _image(store: Store, task: Task, case: int) -> np.ndarray:
+    image: np.ndarray = read_images(store.get(task.key))[case, 0]
+    return image

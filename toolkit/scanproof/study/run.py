@@ -1,0 +1,268 @@
+"""Running a study from its file to its results, report and MLflow runs."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import yaml
+
+from scanproof.data.privacy import site_key
+from scanproof.evaluation.table import check_table, predictions_schema, results_schema
+from scanproof.study import record
+from scanproof.study.definition import DemoData, NiftiData, Study
+from scanproof.study.executor import Tracking, execute
+from scanproof.study.fingerprint import code_version, library_versions
+from scanproof.study.plan import Plan, Task, make_plan
+from scanproof.study.store import Store, write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from scanproof.reporting.model import ImagePanel
+
+_VERSIONS = (
+    "scanproof",
+    "torch",
+    "monai",
+    "numpy",
+    "pandas",
+    "pytorch-ignite",
+    "nibabel",
+    "nilearn",
+    "mlflow",
+)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where a study reads and writes.
+
+    Args:
+        root: folder of the store, the default MLflow database and the default output.
+        output: folder of results and report; default ``<root>/studies/<study>``.
+    """
+
+    root: Path
+    output: Path | None = None
+
+    @property
+    def store(self) -> Store:
+        """Where finished tasks are kept, shared by all studies."""
+        return Store(self.root / "store")
+
+    def folder(self, study: Study) -> Path:
+        """Where a study's results are written."""
+        return self.output or self.root / "studies" / study.name
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished study.
+
+    Args:
+        study: the definition.
+        folder: where results, lock file, figures and report lie.
+        results, predictions: the tables.
+        tracking_uri: where it is tracked; None without tracking.
+    """
+
+    study: Study
+    folder: Path
+    results: pd.DataFrame
+    predictions: pd.DataFrame
+    tracking_uri: str | None
+
+    @property
+    def report(self) -> Path:
+        """The HTML report."""
+        return self.folder / "report.html"
+
+
+def plan_study(study: Study, workspace: Workspace) -> Plan:
+    """The plan of a study in a workspace."""
+    key = site_key(workspace.root / "site.key") if isinstance(study.data, NiftiData) else b""
+    return make_plan(study, site_key=key)
+
+
+def run_study(
+    study: Study,
+    workspace: Workspace,
+    *,
+    workers: int,
+    tracking_uri: str | None,
+    command: str,
+    on_start: Callable[[Sequence[Task]], None] = lambda tasks: None,
+    on_done: Callable[[Task], None] = lambda task: None,
+    on_stage: Callable[[str], None] = lambda stage: None,
+) -> Finished:
+    """Run what is not finished yet, write results and report, and track them.
+
+    Args:
+        study: the definition.
+        workspace: where to read and write.
+        workers: processes.
+        tracking_uri: MLflow; None for no tracking.
+        command: the command line, for the report.
+        on_start: see :func:`scanproof.study.executor.execute`.
+        on_done: likewise.
+        on_stage: told what happens before and after the tasks.
+
+    Raises:
+        ScanproofError: wrong input. Finished tasks are kept and found again by the next run.
+    """
+    on_stage("reading data and planning")
+    plan = plan_study(study, workspace)
+    tracking = None
+    if tracking_uri is not None:
+        from scanproof.tracking.experiment import prepare
+
+        prepare(tracking_uri, experiment=study.name, artifact_root=workspace.root / "artifacts")
+        tracking = Tracking(uri=tracking_uri, experiment=study.name)
+    store = workspace.store
+    store.sweep()
+    execute(plan.tasks, store, workers=workers, tracking=tracking, on_start=on_start, on_done=on_done)
+
+    on_stage("writing results and report")
+    payload = store.get(plan.result.key)
+    results = check_table(payload.tables["results"], results_schema(), name="results.parquet")
+    predictions = check_table(payload.tables["predictions"], predictions_schema(), name="predictions.parquet")
+    folder = workspace.folder(study)
+    files = {"results.parquet": _parquet(results), "predictions.parquet": _parquet(predictions)}
+    for name, data in files.items():
+        write_atomically(folder / name, data)
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    lock = _lock(study, plan, store, hashes)
+    write_atomically(folder / "study.lock.yaml", yaml.safe_dump(lock, sort_keys=False, allow_unicode=True).encode())
+
+    panels = record.image_panels(plan, store) if shows_images(study) else []
+    figures = _figures(folder, results, panels)
+    _report(folder, study, plan, store, lock, results=results, predictions=predictions, panels=panels, command=command)
+    if tracking_uri is not None:
+        on_stage("logging to MLflow")
+        _track(tracking_uri, workspace, study, plan, store, lock, results, predictions, figures)
+    return Finished(study, folder, results, predictions, tracking_uri)
+
+
+def shows_images(study: Study) -> bool:
+    """Images of subjects appear in a report only where the data section allows it."""
+    return isinstance(study.data, DemoData) or study.data.show_images
+
+
+def definition_hash(study: Study) -> str:
+    """Hash of a definition: everything that was asked for, apart from where local files lie."""
+    content = study.model_dump(mode="json", exclude={"data": {"manifest", "root"}})
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _parquet(table: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def _lock(study: Study, plan: Plan, store: Store, hashes: Mapping[str, str]) -> dict[str, Any]:
+    """What is needed to repeat the study and to prove that it was repeated. Holds no time, so it repeats, too."""
+    return {
+        "study": study.name,
+        "study_sha256": definition_hash(study),
+        "result_key": plan.result.key,
+        "code_version": code_version(),
+        "data_sha256": record.data_hashes(plan, store),
+        "model_sha256": {r.name: r.model_sha256 for r in record.training_records(plan, store)},
+        "files_sha256": dict(hashes),
+        "versions": library_versions(*_VERSIONS),
+        "definition": study.model_dump(mode="json"),
+    }
+
+
+def _figures(folder: Path, results: pd.DataFrame, panels: Sequence[ImagePanel]) -> dict[str, Figure]:
+    """Static figures: written as PNG beside the report and logged to MLflow."""
+    from scanproof.reporting.static import degradation_figure, image_panel_figure, overview_figure
+
+    figures = {"overview": overview_figure(results, panels)}
+    classified = results["classifier"].notna()
+    for name in results.loc[classified, "reconstruction"].drop_duplicates():
+        figures[f"auroc_{name}"] = degradation_figure(results, reconstruction=name)
+    if panels:
+        figures["images"] = image_panel_figure(panels)
+    for name, figure in figures.items():
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=110)
+        write_atomically(folder / "figures" / f"{name}.png", buffer.getvalue())
+    return figures
+
+
+def _report(
+    folder: Path,
+    study: Study,
+    plan: Plan,
+    store: Store,
+    lock: Mapping[str, Any],
+    *,
+    results: pd.DataFrame,
+    predictions: pd.DataFrame,
+    panels: Sequence[ImagePanel],
+    command: str,
+) -> None:
+    from scanproof.reporting.model import Provenance
+    from scanproof.reporting.report import write_report
+
+    provenance = Provenance(
+        study=study.name,
+        description=study.description,
+        definition=lock["definition"],
+        study_sha256=lock["study_sha256"],
+        results_sha256=lock["files_sha256"]["results.parquet"],
+        code_version=lock["code_version"],
+        versions=lock["versions"],
+        command=command,
+        data_kind=study.data.kind,
+        kspace="synthetic",
+        show_images=shows_images(study),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        sites=record.site_facts(plan, store),
+        level=study.evaluation.confidence,
+    )
+    write_report(folder / "report.html", results=results, predictions=predictions, provenance=provenance, panels=panels)
+
+
+def _track(
+    uri: str,
+    workspace: Workspace,
+    study: Study,
+    plan: Plan,
+    store: Store,
+    lock: Mapping[str, Any],
+    results: pd.DataFrame,
+    predictions: pd.DataFrame,
+    figures: Mapping[str, Figure],
+) -> None:
+    from scanproof.tracking.model import TrackedStudy
+    from scanproof.tracking.study_log import log_study
+
+    folder = workspace.folder(study)
+    tracked = TrackedStudy(
+        study=study.name,
+        description=study.description,
+        study_sha256=lock["study_sha256"],
+        results_sha256=lock["files_sha256"]["results.parquet"],
+        data_sha256=lock["data_sha256"],
+        code_version=lock["code_version"],
+        definition=lock["definition"],
+        lock_file=folder / "study.lock.yaml",
+        report=folder / "report.html",
+        figures=figures,
+        results=results,
+        predictions=predictions,
+        cohorts=record.cohort_tables(plan, store),
+        training=record.training_records(plan, store),
+    )
+    log_study(tracked, uri=uri, artifact_root=workspace.root / "artifacts")

@@ -1,0 +1,166 @@
+"""The content-addressed store: what a task gave, under the hash of what it was asked."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from scanproof.errors import ScanproofError
+
+
+class DamagedEntryError(ScanproofError):
+    """An entry whose files do not have the hashes they were stored with."""
+
+
+@dataclass(frozen=True)
+class Payload:
+    """What a task gives.
+
+    Args:
+        arrays: named NumPy arrays.
+        tables: named pandas tables.
+        facts: further values, as JSON.
+    """
+
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+
+class Store:
+    """Payloads on disk, one folder each, written atomically and checked when read.
+
+    An entry appears under its final name only when it is complete, so a process that is killed leaves nothing but
+    an unused folder in ``partial``. Files are safetensors, parquet and JSON: reading an entry executes no code.
+
+    Args:
+        root: folder of the store; made on first use.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def __contains__(self, key: str) -> bool:
+        return (self._folder(key) / "entry.json").is_file()
+
+    def put(self, key: str, payload: Payload, *, task: Mapping[str, object]) -> None:
+        """Store a payload; a payload that is there already stays.
+
+        Args:
+            key: the task's hash.
+            payload: what to store.
+            task: what the task was, kept beside the payload for a reader.
+
+        Raises:
+            ScanproofError: the store cannot be written (disk full, no permission).
+        """
+        from safetensors.numpy import save
+
+        folder = self._folder(key)
+        try:
+            partial = self.root / "partial" / f"{key[:16]}-{uuid.uuid4().hex}"
+            partial.mkdir(parents=True)
+            contents = {"facts.json": json.dumps(dict(payload.facts), sort_keys=True, default=str).encode()}
+            if payload.arrays:
+                arrays = {name: np.ascontiguousarray(array) for name, array in payload.arrays.items()}
+                contents["arrays.safetensors"] = save(arrays)
+            for name, table in payload.tables.items():
+                buffer = io.BytesIO()
+                table.to_parquet(buffer, index=False)
+                contents[f"{name}.parquet"] = buffer.getvalue()
+            hashes = {}
+            for name, data in contents.items():
+                (partial / name).write_bytes(data)
+                hashes[name] = hashlib.sha256(data).hexdigest()
+            entry = {"key": key, "task": dict(task), "sha256": hashes}
+            (partial / "entry.json").write_text(json.dumps(entry, indent=1, sort_keys=True, default=str))
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                partial.rename(folder)
+            except OSError:
+                shutil.rmtree(partial, ignore_errors=True)
+                if key not in self:  # not a race that another process won
+                    raise
+        except OSError as error:
+            raise ScanproofError(f"store must be writable: {error.strerror or error}", file=self.root) from error
+
+    def get(self, key: str) -> Payload:
+        """Read a payload and check its hashes.
+
+        Raises:
+            DamagedEntryError: missing, truncated or altered files. The entry is removed, so that the next run
+                computes it again.
+        """
+        from safetensors.numpy import load
+
+        folder = self._folder(key)
+        try:
+            entry = json.loads((folder / "entry.json").read_text())
+            contents = {name: (folder / name).read_bytes() for name in entry["sha256"]}
+            for name, data in contents.items():
+                if hashlib.sha256(data).hexdigest() != entry["sha256"][name]:
+                    raise ValueError(name)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            self.remove(key)
+            raise DamagedEntryError(
+                "stored result must be intact; it was removed", file=folder, value=str(error)
+            ) from None
+        return Payload(
+            arrays=load(contents["arrays.safetensors"]) if "arrays.safetensors" in contents else {},
+            tables={
+                name.removesuffix(".parquet"): pd.read_parquet(io.BytesIO(data))
+                for name, data in contents.items()
+                if name.endswith(".parquet")
+            },
+            facts=json.loads(contents["facts.json"]),
+        )
+
+    def remove(self, key: str) -> None:
+        """Forget an entry."""
+        shutil.rmtree(self._folder(key), ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Remove what killed processes left in ``partial`` more than a day ago."""
+        import time
+
+        for folder in (self.root / "partial").glob("*"):
+            try:
+                if time.time() - folder.stat().st_mtime > 86_400:
+                    shutil.rmtree(folder, ignore_errors=True)
+            except OSError:
+                continue
+
+    def _folder(self, key: str) -> Path:
+        return self.root / key[:2] / key
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part.
+
+    Raises:
+        ScanproofError: the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            Path(partial).chmod(0o644)
+            Path(partial).replace(path)
+        except BaseException:
+            Path(partial).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise ScanproofError(f"output must be writable: {error.strerror or error}", file=path) from error

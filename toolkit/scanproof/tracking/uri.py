@@ -1,0 +1,166 @@
+"""Where MLflow keeps the runs: names of databases and servers, checked before anything is written."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import entry_points
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from scanproof.errors import ScanproofError, unknown_name
+
+#: environment variable that names the tracking server or database
+ENVIRONMENT = "MLFLOW_TRACKING_URI"
+
+_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+_SERVERS = ("http", "https", "databricks", "databricks-uc", "uc")
+# SQLAlchemy reads both as part of the URI's syntax, and 2.0 and 2.1 differ in how they could be escaped
+_NOT_IN_SQLITE_PATHS = "%?"
+
+
+def default_tracking_uri(root: Path) -> str:
+    """The URI of the SQLite database ``root/mlflow.db``, with an absolute path.
+
+    Args:
+        root: folder that holds the database, usually ``mlruns``. It need not exist.
+
+    Raises:
+        ScanproofError: the absolute path holds a character that a database URI cannot carry.
+
+    Example:
+        >>> default_tracking_uri(Path("/data/mlruns"))
+        'sqlite:////data/mlruns/mlflow.db'
+    """
+    path = (root / "mlflow.db").absolute()
+    if any(character in str(path) for character in _NOT_IN_SQLITE_PATHS):
+        raise ScanproofError(
+            f"path of a tracking database must not hold any of {' '.join(_NOT_IN_SQLITE_PATHS)}",
+            value=str(path),
+            hint=f"name another database with {ENVIRONMENT}",
+        )
+    return f"sqlite:///{path.as_posix()}"
+
+
+def resolve_tracking_uri(explicit: str | None, root: Path) -> str:
+    """The tracking URI to use: the explicit one, else ``MLFLOW_TRACKING_URI``, else the default under ``root``.
+
+    Only the form is checked here, which costs nothing; :func:`scanproof.tracking.experiment.prepare` finds out
+    whether the database or server answers.
+
+    Args:
+        explicit: what the user asked for, ``None`` or empty for nothing.
+        root: folder of the default database.
+
+    Returns:
+        A URI that MLflow accepts; the path of an SQLite database is absolute, so that worker processes with another
+        working folder find the same one.
+
+    Raises:
+        ScanproofError: a folder or ``file:`` URI, which MLflow no longer writes to, an unknown scheme, or an SQLite
+            database in memory.
+
+    Example:
+        >>> resolve_tracking_uri("http://tracking.example:5000", Path("mlruns"))
+        'http://tracking.example:5000'
+    """
+    for key, uri in (("tracking URI", explicit), (ENVIRONMENT, os.environ.get(ENVIRONMENT))):
+        if uri:
+            return check_uri(uri, key=key)
+    return default_tracking_uri(root)
+
+
+def check_uri(uri: str, *, key: str = "tracking URI") -> str:
+    """Check the form of a tracking URI and make the path of an SQLite database absolute.
+
+    Args:
+        uri: the URI.
+        key: where it came from, as an error names it.
+
+    Raises:
+        ScanproofError: see :func:`resolve_tracking_uri`.
+
+    Example:
+        >>> check_uri("mlruns")
+        Traceback (most recent call last):
+            ...
+        scanproof.errors.ScanproofError: tracking URI: must name a database or a server, not a folder, got 'mlruns' ...
+    """
+    scheme = _scheme(uri)
+    if scheme in ("", "file"):
+        folder = urlsplit(uri).path if scheme else uri
+        instead = default_tracking_uri(Path(folder.partition("?")[0].replace("%", "_")))
+        raise ScanproofError(
+            "must name a database or a server, not a folder",
+            key=key,
+            value=redact(uri),
+            hint=f"MLflow no longer keeps runs in folders: use {instead} or http://HOST:PORT",
+        )
+    known = {*_DATABASES, *_SERVERS, *(point.name for point in entry_points(group="mlflow.tracking_store"))}
+    if scheme not in known - {"file"}:
+        raise unknown_name("scheme of a tracking URI", scheme, known - {"file"}, key=key)
+    path = sqlite_path(uri)
+    if path is None:
+        if scheme == "sqlite":
+            raise ScanproofError(
+                "must name a file, because runs in memory are lost when the program ends",
+                key=key,
+                value=uri,
+                hint="use sqlite:///PATH",
+            )
+        return uri
+    if path.is_absolute():
+        return uri
+    prefix, _, query = uri.partition("?")
+    absolute = f"{prefix.partition(':')[0]}:///{path.absolute().as_posix()}"
+    return f"{absolute}?{query}" if query else absolute
+
+
+def is_database(uri: str) -> bool:
+    """Whether the URI names a database that this program opens itself, rather than a server.
+
+    Example:
+        >>> is_database("postgresql+psycopg2://host/runs"), is_database("https://host")
+        (True, False)
+    """
+    return _scheme(uri) in _DATABASES
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """The file of an SQLite URI; ``None`` for any other URI and for a database in memory.
+
+    Example:
+        >>> sqlite_path("sqlite:////data/mlflow.db").as_posix()
+        '/data/mlflow.db'
+        >>> sqlite_path("sqlite:///:memory:") is None
+        True
+    """
+    if _scheme(uri) != "sqlite":
+        return None
+    _, _, rest = uri.partition("://")
+    path = rest.partition("?")[0].removeprefix("/")
+    return Path(path) if path and path != ":memory:" else None
+
+
+def redact(uri: str) -> str:
+    """The URI without its password, for messages.
+
+    Example:
+        >>> redact("postgresql://runs:secret@db.example/mlflow")
+        'postgresql://runs:***@db.example/mlflow'
+    """
+    parts = urlsplit(uri)
+    credentials, at, host = parts.netloc.rpartition("@")
+    user, colon, _ = credentials.partition(":")
+    if not (at and colon):
+        return uri
+    return urlunsplit(parts._replace(netloc=f"{user}:***@{host}"))
+
+
+def _scheme(uri: str) -> str:
+    """Scheme in lower case without a database driver; empty for a path."""
+    if uri.partition(":")[0] in ("databricks", "databricks-uc", "uc"):
+        return uri.partition(":")[0]
+    if uri.startswith("file:"):
+        return "file"
+    scheme, separator, _ = uri.partition("://")
+    return scheme.partition("+")[0].lower() if separator else ""
