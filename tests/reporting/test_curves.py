@@ -15,33 +15,37 @@ from scanproof.reporting.vocabulary import METRICS, Chain, Estimate
 
 
 def test_every_curve_holds_the_rows_of_the_table(standard: Any) -> None:
-    results = standard.results
-    for key, curve in extract_curves(results).items():
-        rows = results[
-            (results["metric"] == key.metric)
-            & (results["site"] == key.facet.site)
-            & results["shift"].isin([key.facet.shift, "none"])
-            & (results["reconstruction"] == key.chain.reconstruction)
-            & results["case"].isna()
-            & results["seed"].isna()
-        ]
-        for column, wanted in (("classifier", key.chain.classifier), ("norm", key.chain.norm)):
-            rows = rows[rows[column].isna() if wanted is None else (rows[column] == wanted).fillna(False)]
-        expected = {int(row.severity): (row.value, row.lower, row.upper) for row in rows.itertuples()}
-        assert expected.keys() == {0, 1, 2, 3, 4, 5}
-        assert {s: tuple(e) for s, e in curve.items()} == expected
+    rows = standard.results[standard.results["case"].isna() & standard.results["seed"].isna()]
+    rows = rows[rows["shift"] != "all"].astype(object).where(rows.notna(), None)
+    by_chain = ["metric", "reconstruction", "acceleration", "classifier", "norm", "site"]
+    expected = {}
+    for (metric, *chain, site), group in rows.groupby(by_chain, dropna=False):
+        chain = Chain(*(None if pd.isna(part) else part for part in chain))
+        for shift in standard.recipe.shifts:
+            own = group[group["shift"].isin([shift, "none"])].sort_values("severity")
+            points = own[["severity", "value", "lower", "upper"]].itertuples(index=False, name=None)
+            expected[metric, chain, (site, shift)] = {severity: estimate for severity, *estimate in points}
+    curves = extract_curves(standard.results)
+    assert {key: {s: list(e) for s, e in curve.items()} for key, curve in curves.items()} == expected
+    assert all(list(curve) == [0, 1, 2, 3, 4, 5] for curve in curves.values())
 
 
 def test_all_chains_metrics_and_places_are_there(standard: Any) -> None:
     curves = extract_curves(standard.results)
     shifts, chains = 4, 4 * 3
-    assert len(curves) == 5 * chains * shifts * (3 + 1) + 3 * 4 * shifts * 3
+    assert len(curves) == 5 * chains * shifts * (3 + 1) + 3 * 4 * shifts * (3 + 1)
 
 
 def test_a_study_that_was_only_tested_clean_has_single_points(study_of: Callable[..., Any]) -> None:
     curves = extract_curves(study_of(shifts=(), reconstructions=("unet",)).results)
     assert {key.facet.shift for key in curves} == {"none"}
     assert all(list(curve) == [0] for curve in curves.values())
+
+
+def test_the_mean_over_a_single_site_is_not_drawn_beside_it(study_of: Callable[..., Any]) -> None:
+    results = study_of(sites=("north",), shifts=("ghosting",), reconstructions=("unet",)).results
+    assert "all" in set(results["site"])
+    assert {key.facet.site for key in extract_curves(results)} == {"north"}
 
 
 def test_missing_intervals_and_missing_norms_stay_missing() -> None:

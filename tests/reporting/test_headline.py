@@ -40,7 +40,7 @@ def test_decided_against_every_other_chain() -> None:
         "The sturdiest chain over all sites was unet at R = 4 read by resnet18 with group norm: it had the highest "
         "mean AUROC under shift, and the interval of its lead over every other chain excludes zero."
     )
-    assert points[1] == (
+    assert points[2] == (
         "The runner-up, unet at R = 4 read by resnet18 with batch norm, did worse: difference −0.030 "
         "(90% interval −0.050 to −0.010), an interval that excludes zero."
     )
@@ -58,7 +58,7 @@ def test_undecided_claims_no_winner() -> None:
         "No single sturdiest chain can be named: unet at R = 4 read by resnet18 with group norm had the highest "
         "mean AUROC under shift over all sites, but it cannot be told apart from any other chain."
     )
-    assert points[1].endswith(
+    assert points[2].endswith(
         "cannot be told apart from it: difference −0.010 (90% interval −0.030 to 0.010), "
         "an interval that contains zero."
     )
@@ -76,7 +76,7 @@ def test_partly_decided_counts_both_kinds() -> None:
 def test_a_missing_interval_is_never_a_difference() -> None:
     verdict, points = say(rival(Estimate(-0.2)))
     assert verdict.endswith("no interval of the differences was computed, so no chain is claimed to be better.")
-    assert points[1].endswith("with a difference of −0.200.")
+    assert points[2].endswith("with batch norm, differed by −0.200.")
     mixed, _ = say(rival(Estimate(-0.2)), rival(Estimate(-0.3, -0.4, -0.2), "layer"))
     assert "1 other chain cannot be told apart from it" in mixed
     assert not is_behind(rival(None))
@@ -95,7 +95,7 @@ def test_the_scores_of_the_best_chain_and_its_worst_place() -> None:
         "Its mean AUROC over all shifts and severities was 0.800 (90% interval 0.760 to 0.840), against 0.900 "
         "(90% interval 0.870 to 0.930) without shift; shift cost it 0.100 (90% interval 0.070 to 0.130)."
     )
-    assert points[2] == (
+    assert points[1] == (
         "It lost most under rigid motion of severity 5 at south: AUROC went from 0.900 (90% interval 0.850 to 0.950) "
         "without shift to 0.620 (90% interval 0.550 to 0.690)."
     )
@@ -107,6 +107,25 @@ def test_a_loss_that_may_be_zero_and_a_score_that_may_be_guessing_are_called_so(
     assert points[0].endswith("an average loss that cannot be told from zero.")
     assert points[-1].endswith("where it cannot be told from guessing.")
     assert say(loss=None).points[-1] == "No shift made its AUROC worse at any site."
+
+
+def test_worse_than_guessing_is_called_so() -> None:
+    _, points = say(loss=LOSS._replace(shifted=Estimate(0.3, 0.2, 0.4)))
+    assert points[-1].endswith("0.300 (90% interval 0.200 to 0.400), worse than guessing.")
+
+
+def test_behind_fully_sampled_chains_the_first_accelerated_one_is_named() -> None:
+    full = BEST._replace(chain=Chain("fully_sampled", 1.0, "resnet18", "group"))
+    second = rival(Estimate(-0.01, -0.02, 0.01))._replace(chain=full.chain._replace(norm="batch"))
+    third = rival(Estimate(-0.05, -0.07, -0.03), "layer")
+    _, points = say(second, third, best=full)
+    assert points[3] == (
+        "The first of the accelerated chains, unet at R = 4 read by resnet18 with layer norm, did worse: difference "
+        "−0.050 (90% interval −0.070 to −0.030), an interval that excludes zero."
+    )
+    # the runner-up is not named twice
+    assert not any("accelerated" in point for point in say(third, best=full).points)
+    assert not any("accelerated" in point for point in say(second, best=full).points)
 
 
 def test_one_chain_is_no_ranking() -> None:

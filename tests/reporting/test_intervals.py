@@ -43,6 +43,6 @@ def test_marks_keep_the_order_and_distances_of_the_numbers(standard: Any) -> Non
 
 def test_equal_scores_and_missing_numbers_are_drawn_without_failing() -> None:
     row = RankRow(1, Chain("unet", 4.0), None, Estimate(0.5), None, None, "only one")
-    assert interval_chart([row, row]).rows[0] == (None, 6.0, None, None)
+    assert interval_chart([row, row]).rows[0] == (None, 50.0, None, None)
     nothing = RankRow(1, Chain("unet", 4.0), Estimate(float("nan")), None, None, None, "only one")
     assert interval_chart([nothing]).rows[0] == (None, None, None, None)

@@ -11,13 +11,13 @@ from PIL import Image
 
 from scanproof.errors import ScanproofError
 from scanproof.reporting.model import ImagePanel
-from scanproof.reporting.pictures import error_window, image_window, png_uri, relative
+from scanproof.reporting.pictures import error_scale, error_window, gallery, image_window, png_uri, relative
 
 
 def decoded(uri: str) -> np.ndarray[Any, Any]:
     head, _, data = uri.partition(",")
     assert head == "data:image/png;base64"
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
 
 
 def test_grey_pictures_show_the_numbers() -> None:
@@ -47,6 +47,21 @@ def test_errors_of_all_panels_share_one_scale(panel_of: Any) -> None:
     assert error_window([scaled]) == pytest.approx(error_window([strong]))
     assert image_window(scaled)[1] == pytest.approx(1000 * image_window(strong)[1], rel=1e-6)
     assert relative(scaled, "reference") == pytest.approx(relative(strong, "reference"), rel=1e-5)
+
+
+def test_a_case_shows_its_reference_once_and_every_reconstruction_with_its_error(panel_of: Any) -> None:
+    first = panel_of(title="ghosting, severity 4")
+    second = replace(first, reconstruction="cg_sense", images=dict(first.images) | {"error": first.images["artifact"]})
+    other = panel_of(title="case 3", severity=1)
+    cases = gallery([first, second, other])
+    assert [case.title for case in cases] == ["ghosting, severity 4, north", "case 3, ghosting, severity 1, north"]
+    assert [picture.label for picture in cases[0].pictures] == ["Reference", "With shift", "unet", "cg sense"]
+    assert [picture.error is None for picture in cases[0].pictures] == [True, True, False, False]
+    strip = decoded(error_scale())[0].astype(float)
+    assert (np.diff(strip.sum(axis=1)) >= 0).all()
+    # all errors share one scale: that of the mild case is darker
+    one, two = (decoded(cases[i].pictures[2].error or "").astype(float).max() for i in (0, 1))
+    assert one > two
 
 
 def test_black_images_have_a_window() -> None:

@@ -91,6 +91,34 @@ def test_options_name_what_varies_and_absent_combinations_are_empty(study_of: An
     assert image.options[image.selected].endswith("8")
 
 
+def with_full_sampling(results: Any) -> Any:
+    return results.assign(acceleration=results["acceleration"].where(results["reconstruction"] != "zero_filled", 1.0))
+
+
+def test_a_reference_with_its_own_acceleration_is_drawn_beside_the_others(standard: Any) -> None:
+    curves = extract_curves(with_full_sampling(standard.results))
+    group = image_group(curves, best=Chain("unet", 4.0))
+    assert group is not None
+    assert (group.option_head, group.options) == ("", [""])
+    labels = [series.label.replace("\N{NO-BREAK SPACE}", " ") for series in group.series]
+    assert labels == ["cg sense (R = 4)", "deep decoder (R = 4)", "unet (R = 4)", "zero filled (R = 1)"]
+    assert all(points is not None for points in group.payload["values"][0][0][0])  # type: ignore[index]
+
+
+def test_a_reference_stands_beside_every_selected_acceleration(study_of: Any) -> None:
+    results = study_of(sites=("north",), shifts=("ghosting",), severities=(2,), accelerations=(4.0, 8.0)).results
+    gone = (results["reconstruction"] == "zero_filled") & (results["acceleration"] == 8)
+    curves = extract_curves(with_full_sampling(results[~gone]))
+    group = image_group(curves, best=Chain("unet", 8.0))
+    assert group is not None
+    assert [option[-1] for option in group.options] == ["4", "8"]
+    assert group.selected == 1
+    four, eight = (group.payload["values"][0][option][0] for option in (0, 1))  # type: ignore[index]
+    assert four[3] == eight[3] is not None
+    assert four[2] != eight[2]
+    assert [series.label[:11] for series in group.series] == ["cg sense", "deep decode", "unet", "zero filled"]
+
+
 def test_many_sites_start_every_shift_on_its_own_row(study_of: Any) -> None:
     sites = tuple(f"site{i}" for i in range(6))
     results = study_of(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,26 @@ def test_the_overview_of_many_shifts_keeps_those_that_cost_most(study_of: Any) -
     assert len(titles) == 5
     assert "bias field, north" not in titles
     assert "rician noise, north" in titles
+
+
+def test_the_overview_prefers_images_of_the_best_chain_under_the_worst_shift(standard: Any, panel_of: Any) -> None:
+    mild = replace(panel_of(), reconstruction="deep_decoder", shift="bias_field")
+    worst = replace(mild, shift="rician_noise")
+    clean = replace(mild, shift="none", severity=0)
+    figure = overview_figure(standard.results, [clean, panel_of(), mild, worst])
+    labels = [axes.get_ylabel().split("\n")[1:] for axes in figure.axes if axes.images and axes.get_ylabel()]
+    assert labels[:2] == [
+        ["rician noise, severity 4", "north", "deep decoder"],
+        ["bias field, severity 4", "north", "deep decoder"],
+    ]
+
+
+def test_the_overview_is_about_accelerated_chains_where_there_are_any(standard: Any) -> None:
+    results = standard.results
+    speed = results["acceleration"].where(results["reconstruction"] != "deep_decoder", 1.0)
+    figure = overview_figure(results.assign(acceleration=speed))
+    assert "unet at R" in figure.get_suptitle()
+    assert "deep decoder" in overview_figure(results.assign(acceleration=1.0)).get_suptitle()
 
 
 def test_without_classifiers_the_overview_compares_reconstructions(images_only: Any) -> None:

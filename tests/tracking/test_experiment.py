@@ -43,7 +43,7 @@ assert not calls, calls
 """
 
 
-def test_first_runs_of_three_processes_at_once(tmp_path: Path) -> None:
+def test_first_runs_of_two_processes_at_once(tmp_path: Path) -> None:
     uri = default_tracking_uri(tmp_path / "new" / "mlruns")
     # as on a user's machine, where none of these switches MLflow's telemetry off
     free = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW", "PYTEST", "GITHUB", "CI", "DO_NOT"))}
@@ -55,17 +55,17 @@ def test_first_runs_of_three_processes_at_once(tmp_path: Path) -> None:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        for i in range(3)
+        for i in range(2)
     ]
     said = [worker.communicate(timeout=100)[0] for worker in workers]
-    assert [worker.returncode for worker in workers] == [0, 0, 0], said
-    assert said == ["", "", ""]  # no progress messages of MLflow either
+    assert [worker.returncode for worker in workers] == [0, 0], said
+    assert said == ["", ""]  # no progress messages of MLflow either
 
     with connect(uri) as client:
         experiments = client.search_experiments(filter_string="name = 'knees'")
         assert len(experiments) == 1
         runs = client.search_runs([experiments[0].experiment_id])
-        assert [run.info.status for run in runs] == ["FINISHED"] * 6
+        assert [run.info.status for run in runs] == ["FINISHED"] * 4
         for run in runs:
             assert len(run.data.metrics) == 150
             history = client.get_metric_history(run.info.run_id, "m149")

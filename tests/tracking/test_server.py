@@ -158,7 +158,7 @@ def test_reviewer_finds_sites_chains_and_curves(server: Server, make_study: Call
 
         page.get(f"{server.address}/#/experiments/{experiment_id}/runs/{runs['north']}")
         wait.until(lambda _: {run.info.run_name for run in nested} <= set(texts("a")))
-        wait.until(lambda _: any("Sturdiest chain" in text for text in texts("p")))
+        wait.until(lambda _: any("Best chain by the mean AUROC" in text for text in texts("p")))
 
         page.get(f"{server.address}/#/experiments/{experiment_id}/runs/{nested[0].info.run_id}/model-metrics")
         # a curve through severities 0, 1 and 2

@@ -92,6 +92,12 @@ def test_site_run_holds_what_identifies_it(logged: Logged) -> None:
     }
     assert run.data.tags.items() >= expected.items()
     assert run.data.params["sites.north.cases"] == "4"
+    note = run.data.tags["mlflow.note.content"]
+    best = study.results[(study.results["metric"] == "auroc_shifted") & (study.results["site"] == "south")]
+    top = best.sort_values("value").iloc[-1]
+    numbers = f"{top['value']:.3f} ({top['lower']:.3f} to {top['upper']:.3f})"
+    assert note.startswith(f"Best chain by the mean AUROC under shift: **{run.data.tags['best_chain']}**, {numbers}.")
+    assert "not for clinical use" in note
     assert overall.data.tags["scanproof.kind"] == "all-sites"
     assert "data_sha256" not in overall.data.tags
 

@@ -39,9 +39,9 @@ def read_manifest(manifest: Path, *, root: Path, labelled: bool) -> pd.DataFrame
     for column in REQUIRED + (("label",) if labelled else ()):
         if column not in table.columns:
             raise ScanproofError(
-                "manifest lacks a required column", file=manifest, key=column, value=list(table.columns)
+                "manifest must have this column", file=manifest, key=column, value=list(table.columns)
             )
-    table = table.reindex(columns=[*REQUIRED, *OPTIONAL])
+    table = table.reindex(columns=[*REQUIRED, *OPTIONAL]).astype("string")
     if table.empty:
         raise ScanproofError("manifest must have at least one row", file=manifest)
     for column in REQUIRED + (("label",) if labelled else ()):

@@ -24,7 +24,7 @@ class CgSense(Reconstructor):
         ScanproofError: fewer than one iteration, negative regularisation.
     """
 
-    def __init__(self, *, iterations: int = 12, regularisation: float = 1e-3) -> None:
+    def __init__(self, *, iterations: int = 12, regularisation: float = 0.01) -> None:
         if iterations < 1:
             raise ScanproofError("must be at least 1", key="cg_sense.iterations", value=iterations)
         if regularisation < 0:

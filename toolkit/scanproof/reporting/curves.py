@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from scanproof.evaluation.table import ALL_SHIFTS, ALL_SITES, CHAIN, CLEAN
-from scanproof.reporting.vocabulary import METRICS, Chain, Estimate
+from scanproof.reporting.vocabulary import Chain, Estimate, metric
 
 #: columns of small plots that still leave room for the axes
 MAX_COLUMNS = 4
@@ -93,18 +93,18 @@ def extract_curves(results: pd.DataFrame) -> Curves:
     clean: dict[tuple[str, Chain, str], Estimate] = {}
     shifted: defaultdict[CurveKey, Curve] = defaultdict(dict)
     for row in records(rows):
-        metric, chain, facet = str(row["metric"]), row_chain(row), Facet(str(row["site"]), str(row["shift"]))
+        name, chain, facet = str(row["metric"]), row_chain(row), Facet(str(row["site"]), str(row["shift"]))
         if facet.shift == CLEAN:
-            clean[metric, chain, facet.site] = row_estimate(row)
+            clean[name, chain, facet.site] = row_estimate(row)
         else:
-            shifted[CurveKey(metric, chain, facet)][int(str(row["severity"]))] = row_estimate(row)
+            shifted[CurveKey(name, chain, facet)][int(str(row["severity"]))] = row_estimate(row)
     for key, curve in shifted.items():
         if start := clean.get((key.metric, key.chain, key.facet.site)):
             curve[0] = start
     started = {(key.metric, key.chain, key.facet.site) for key in shifted}
-    for (metric, chain, site), start in clean.items():
-        if (metric, chain, site) not in started:
-            shifted[CurveKey(metric, chain, Facet(site, CLEAN))] = {0: start}
+    for (name, chain, site), start in clean.items():
+        if (name, chain, site) not in started:
+            shifted[CurveKey(name, chain, Facet(site, CLEAN))] = {0: start}
     return {key: dict(sorted(shifted[key].items())) for key in sorted(shifted, key=sort_key)}
 
 
@@ -157,17 +157,19 @@ def axis_range(name: str, curves: Curves) -> tuple[float, float]:
         >>> axis_range("ssim", {key: {0: Estimate(1.0), 5: Estimate(0.5)}})
         (0.475, 1.02)
     """
-    wording = METRICS.get(name)
+    wording = metric(name)
     points = [estimate for key, curve in curves.items() if key.metric == name for estimate in curve.values()]
     values = [v for point in points for v in point if v is not None and v == v]
-    if wording and wording.chance is not None:
+    if wording.chance is not None:
         values.append(wording.chance)
     low, high = min(values, default=0.0), max(values, default=1.0)
-    margin = 0.05 * ((high - low) or abs(high) or 1.0)
+    # where nothing differs in the digits that are shown, the axis still needs a length
+    differs = high - low >= 10.0**-wording.digits
+    margin = 0.05 * (high - low if differs else max(abs(high), 0.01))
     low, high = low - margin, high + margin
-    if wording and wording.lowest is not None:
+    if wording.lowest is not None:
         low = max(low, wording.lowest)
-    if wording and wording.highest is not None:
+    if wording.highest is not None:
         high = min(high, wording.highest + 0.02)
     return round(low, 6), round(high, 6)
 

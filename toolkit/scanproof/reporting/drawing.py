@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from scanproof.reporting.curves import Curve, CurveKey, Curves, Facet, axis_range
 from scanproof.reporting.model import PANEL_IMAGES, ImagePanel
-from scanproof.reporting.pictures import ERROR_COLOURS, case_title, error_window, relative
+from scanproof.reporting.pictures import ERROR_COLOURS, case_facts, error_window, relative
 from scanproof.reporting.style import BAND_OPACITY, GREY, INK, PALE, SeriesStyle, series_style
 from scanproof.reporting.vocabulary import Chain, metric, plain, shift_name, site_name
 
@@ -92,7 +92,7 @@ def image_grid(figure: FigureBase, panels: Sequence[ImagePanel]) -> None:
             )
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
-        facts = (*case_title(panel).split(", "), plain(panel.reconstruction))
+        facts = (*case_facts(panel), plain(panel.reconstruction))
         label = row[0].set_ylabel("\n".join(facts), rotation=0, ha="right", va="center", fontsize=9.5, color=INK)
         label.set_parse_math(False)
     for axes, name in zip(plots[0], PANEL_IMAGES, strict=True):

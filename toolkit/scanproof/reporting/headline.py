@@ -37,8 +37,9 @@ def headline(ranking: Ranking, loss: Loss | None, *, level: float = 0.95) -> Hea
     """
     best, rivals = ranking.chains[0], ranking.chains[1:]
     points = [_score(ranking, best, level)]
+    points += [_weakest(ranking, loss, level)] if best.shifted else []
     points += [_runner_up(ranking, rivals, level)] if rivals else []
-    points += [_weakest(ranking, best, loss, level)] if best.shifted else []
+    points += _accelerated(ranking, level)
     return Headline(_verdict(ranking, best, rivals), tuple(points))
 
 
@@ -92,20 +93,7 @@ def _score(ranking: Ranking, best: RankedChain, level: float) -> str:
     return f"{text}."
 
 
-def _runner_up(ranking: Ranking, rivals: tuple[RankedChain, ...], level: float) -> str:
-    rival, digits = rivals[0], metric(ranking.metric).digits
-    name = str(rival.chain)
-    if rival.gap is None:
-        return f"The runner-up was {name} with {rival.score.number(digits)}."
-    gap = with_interval(rival.gap, level, digits)
-    if not rival.gap.has_interval:
-        return f"The runner-up was {name}, with a difference of {gap}."
-    if is_behind(rival):
-        return f"The runner-up, {name}, did worse: difference {gap}, an interval that excludes zero."
-    return f"The runner-up, {name}, cannot be told apart from it: difference {gap}, an interval that contains zero."
-
-
-def _weakest(ranking: Ranking, best: RankedChain, loss: Loss | None, level: float) -> str:
+def _weakest(ranking: Ranking, loss: Loss | None, level: float) -> str:
     wording = metric(ranking.metric)
     if loss is None:
         return f"No shift made its {wording.title} worse at any site."
@@ -114,9 +102,35 @@ def _weakest(ranking: Ranking, best: RankedChain, loss: Loss | None, level: floa
         f"{wording.title} went from {with_interval(loss.clean, level, wording.digits)} without shift "
         f"to {with_interval(loss.shifted, level, wording.digits)}"
     )
-    if wording.chance is not None and loss.shifted.lower is not None and loss.shifted.lower <= wording.chance:
-        text += ", where it cannot be told from guessing"
+    _, lower, upper = loss.shifted
+    if wording.chance is not None and lower is not None and upper is not None and lower <= wording.chance:
+        text += ", worse than guessing" if upper < wording.chance else ", where it cannot be told from guessing"
     return f"{text}."
+
+
+def _runner_up(ranking: Ranking, rivals: tuple[RankedChain, ...], level: float) -> str:
+    return f"The runner-up, {rivals[0].chain}, {_against_best(ranking, rivals[0], level)}."
+
+
+def _accelerated(ranking: Ranking, level: float) -> list[str]:
+    """The best chain that saves scan time, where a fully sampled one leads and comes second."""
+    found = [ranked for ranked in ranking.chains if ranked.chain.acceleration > 1]
+    if not found or found[0] in ranking.chains[:2]:
+        return []
+    first, things = found[0], f"{_thing(found[0].chain)}s"
+    return [f"The first of the accelerated {things}, {first.chain}, {_against_best(ranking, first, level)}."]
+
+
+def _against_best(ranking: Ranking, rival: RankedChain, level: float) -> str:
+    digits = metric(ranking.metric).digits
+    if rival.gap is None:
+        return f"had {rival.score.number(digits)}"
+    gap = with_interval(rival.gap, level, digits)
+    if not rival.gap.has_interval:
+        return f"differed by {gap}"
+    if is_behind(rival):
+        return f"did worse: difference {gap}, an interval that excludes zero"
+    return f"cannot be told apart from it: difference {gap}, an interval that contains zero"
 
 
 def with_interval(estimate: Estimate, level: float, digits: int) -> str:

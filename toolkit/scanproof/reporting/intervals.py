@@ -10,6 +10,8 @@ from scanproof.reporting.tables import RankRow
 
 #: empty space at both ends of the axis, in percent of the chart's width
 MARGIN = 6.0
+#: shortest axis, in units of the metric: smaller differences are not worth showing
+SHORTEST = 0.002
 
 
 class Marks(NamedTuple):
@@ -46,7 +48,9 @@ def interval_chart(rows: Sequence[RankRow]) -> IntervalChart:
     # the intervals of the clean scores are not drawn, so they need no room
     drawn = [v for row in rows for v in (*(row.shifted or ()), *(row.clean or ())[:1]) if v is not None and v == v]
     low, high = min(drawn, default=0.0), max(drawn, default=1.0)
-    span = (high - low) or 1.0
+    if high - low < SHORTEST:
+        low, high = low - SHORTEST / 2, high + SHORTEST / 2
+    span = high - low
 
     def place(value: float | None) -> float | None:
         if value is None or value != value:
@@ -66,11 +70,15 @@ def interval_chart(rows: Sequence[RankRow]) -> IntervalChart:
 def ticks(low: float, high: float) -> list[tuple[float, str]]:
     """Round numbers inside a range, with labels of as few decimals as they need and room for all of them.
 
+    Args:
+        low: lower end.
+        high: upper end, above the lower one.
+
     Example:
         >>> ticks(0.53, 0.91)
         [(0.6, '0.6'), (0.7, '0.7'), (0.8, '0.8'), (0.9, '0.9')]
     """
-    span = (high - low) or abs(high) or 1.0
+    span = high - low
     power = 10.0 ** (math.floor(math.log10(span)) - 1)
     # long labels need more room
     step = next(power * m for m in (1, 2, 5, 10, 20, 50) if span / (power * m) <= (6 if power * m > 0.009 else 4))

@@ -94,8 +94,8 @@ def limits(provenance: Provenance, flow: Sequence[FlowRow], *, reads: bool, rank
         )
     if reads:
         found.append(
-            "Operating points were fixed on validation cases without shift. With another share of positive cases, or after a local "
-            "threshold change, sensitivity and specificity differ."
+            "Operating points were fixed on validation cases without shift. With another share of positive cases, or "
+            "after a local threshold change, sensitivity and specificity differ."
         )
     found.append("This report supports a decision to investigate. It is no medical device and no evidence of safety.")
     return found

@@ -80,7 +80,7 @@ def gallery(panels: Sequence[ImagePanel]) -> list[Case]:
     """
     top = error_window(panels)
     cases = []
-    for title, group in groupby(panels, key=case_title):
+    for facts, group in groupby(panels, key=case_facts):
         members = list(group)
         first = members[0]
         pictures = [
@@ -90,21 +90,21 @@ def gallery(panels: Sequence[ImagePanel]) -> list[Case]:
         for panel in members:
             error = png_uri(relative(panel, "error"), colormap=ERROR_COLOURS, top=top)
             pictures.append(Picture(plain(panel.reconstruction), _grey(panel, "reconstruction"), error))
-        cases.append(Case(title, pictures))
+        cases.append(Case(", ".join(facts), pictures))
     return cases
 
 
-def case_title(panel: ImagePanel) -> str:
+def case_facts(panel: ImagePanel) -> tuple[str, ...]:
     """What a case is, without saying anything twice.
 
     Example:
         >>> images = {name: np.eye(4) for name in ("reference", "artifact", "reconstruction", "error")}
-        >>> case_title(ImagePanel(title="case 3", site="north", shift="bias_field", severity=2, reconstruction="unet",
+        >>> case_facts(ImagePanel(title="case 3", site="north", shift="bias_field", severity=2, reconstruction="unet",
         ...     images=images))
-        'case 3, bias field, severity 2, north'
+        ('case 3', 'bias field, severity 2', 'north')
     """
     shift = shift_name(panel.shift) + ("" if panel.shift == CLEAN else f", severity {panel.severity}")
-    return ", ".join(dict.fromkeys((panel.title, shift, panel.site)))
+    return tuple(dict.fromkeys((panel.title, shift, panel.site)))
 
 
 def error_scale() -> str:

@@ -6,7 +6,7 @@ the templates of :mod:`~scanproof.reporting.traces`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scanproof.reporting.curves import (
@@ -34,7 +34,7 @@ class PlotGroup:
 
     Args:
         name: identifier in the page.
-        option_head: what is selected, as a table head.
+        option_head: what is selected, as a table head; empty where there is nothing to select.
         series_head: what the lines are, as a table head.
         metrics: metrics to choose from.
         options: chains to choose from.
@@ -75,7 +75,7 @@ def reading_group(curves: Curves, *, best: Chain, sites: Sequence[str] = ()) -> 
         ``None`` when the study has no classifier.
     """
     own = {key: curve for key, curve in curves.items() if key.chain.classifier is not None}
-    chains = [key.chain for key in own]
+    chains = sorted({key.chain for key in own}, key=chain_order)
     many_speeds = len({chain.acceleration for chain in chains}) > 1
     many_readers = len({chain.classifier for chain in chains}) > 1
 
@@ -85,21 +85,26 @@ def reading_group(curves: Curves, *, best: Chain, sites: Sequence[str] = ()) -> 
         parts += [plain(chain.classifier or "")] if many_readers else []
         return ", ".join(parts)
 
+    options = list(dict.fromkeys(chain._replace(norm=None) for chain in chains))
+    norms = sorted({chain.norm for chain in chains}, key=str)
+    first = best._replace(norm=None)
     return _group(
         "reading",
         own,
         heads=("Chain" if many_readers else "Reconstruction", "Norm"),
-        option=lambda chain: chain._replace(norm=None),
-        option_label=label,
-        line=lambda chain: chain.norm,
-        line_label=lambda chain: norm_label(chain.norm),
-        best=best,
+        options=[label(option) for option in options],
+        selected=options.index(first) if first in options else 0,
+        lines=[norm_label(norm) for norm in norms],
+        chains=[[option._replace(norm=norm) for norm in norms] for option in options],
         sites=sites,
     )
 
 
 def image_group(curves: Curves, *, best: Chain, sites: Sequence[str] = ()) -> PlotGroup | None:
-    """Plots of image quality: one line a reconstruction, the acceleration selected.
+    """Plots of image quality: one line a reconstruction.
+
+    The acceleration is selected where a reconstruction has several; one that has only one, such as a fully sampled
+    reference, is shown beside each.
 
     Args:
         curves: curves of a study.
@@ -110,15 +115,29 @@ def image_group(curves: Curves, *, best: Chain, sites: Sequence[str] = ()) -> Pl
         ``None`` when no image metric was computed.
     """
     own = {key: curve for key, curve in curves.items() if key.chain.classifier is None}
+    speeds: dict[str, list[float]] = {}
+    for chain in sorted({key.chain for key in own}, key=chain_order):
+        speeds.setdefault(chain.reconstruction, []).append(chain.acceleration)
+    every = sorted({speed for own_speeds in speeds.values() for speed in own_speeds})
+    choices = sorted({speed for own_speeds in speeds.values() for speed in own_speeds if len(own_speeds) > 1})
+    options = choices or every[:1]
+    mixed = len(every) > 1 and not choices
+
+    def label(name: str) -> str:
+        stated = len(every) > 1 and len(speeds[name]) == 1
+        return f"{plain(name)} ({speed_label(speeds[name][0])})" if stated else plain(name)
+
     return _group(
         "image",
         own,
-        heads=("Acceleration", "Reconstruction"),
-        option=lambda chain: chain.acceleration,
-        option_label=lambda chain: speed_label(chain.acceleration),
-        line=lambda chain: chain.reconstruction,
-        line_label=lambda chain: plain(chain.reconstruction),
-        best=best,
+        heads=("" if mixed else "Acceleration", "Reconstruction"),
+        options=["" if mixed else speed_label(option) for option in options],
+        selected=options.index(best.acceleration) if best.acceleration in options else 0,
+        lines=[label(name) for name in speeds],
+        chains=[
+            [Chain(name, own_speeds[0] if len(own_speeds) == 1 else option) for name, own_speeds in speeds.items()]
+            for option in options
+        ],
         sites=sites,
     )
 
@@ -128,41 +147,36 @@ def _group(
     curves: Curves,
     *,
     heads: tuple[str, str],
-    option: Callable[[Chain], Hashable],
-    option_label: Callable[[Chain], str],
-    line: Callable[[Chain], Hashable],
-    line_label: Callable[[Chain], str],
-    best: Chain,
+    options: Sequence[str],
+    selected: int,
+    lines: Sequence[str],
+    chains: Sequence[Sequence[Chain]],
     sites: Sequence[str],
 ) -> PlotGroup | None:
+    """A group from its words and the chain behind each option (outer) and line (inner)."""
     if not curves:
         return None
-    chains = sorted({key.chain for key in curves}, key=chain_order)
-    options, lines = _distinct(chains, option), sorted(_distinct(chains, line).items(), key=lambda item: str(item[0]))
     places, metrics = facets(curves, sites), ordered({key.metric for key in curves})
-    series = [Series(line_label(chain), series_style(i)) for i, (_, chain) in enumerate(lines)]
-    members = {(option(chain), line(chain)): chain for chain in chains}
+    series = [Series(line, series_style(i)) for i, line in enumerate(lines)]
     severities = [sorted({s for key, curve in curves.items() if key.facet == f for s in curve}) for f in places]
-
-    def points(name: str, opt: Hashable, facet: Facet, steps: Sequence[int]) -> list[Points]:
-        found = [members.get((opt, key)) for key, _ in lines]
-        return [
-            chain and _points(curves.get(CurveKey(name, chain, facet)), steps, metric(name).digits) for chain in found
-        ]
-
     values = [
-        [[points(m, o, f, steps) for f, steps in zip(places, severities, strict=True)] for o in options]
+        [
+            [
+                [_points(curves.get(CurveKey(m, chain, f)), steps, metric(m).digits) for chain in row]
+                for f, steps in zip(places, severities, strict=True)
+            ]
+            for row in chains
+        ]
         for m in metrics
     ]
-    labels = [option_label(chain) for chain in options.values()]
     last = max(s for steps in severities for s in steps)
     return PlotGroup(
         name=name,
         option_head=heads[0],
         series_head=heads[1],
         metrics=metrics,
-        options=labels,
-        selected=list(options).index(option(best)) if option(best) in options else 0,
+        options=options,
+        selected=selected,
         series=series,
         facets=places,
         columns=grid_columns(places),
@@ -178,7 +192,7 @@ def _group(
                 for m in metrics
             ],
             "heads": ["Shift", "Site", *heads],
-            "options": labels,
+            "options": list(options),
             "series": [{"label": s.label, "line": line_trace(s), "band": band_trace(s)} for s in series],
             "facets": [
                 {"site": f.site, "shift": f.shift, "severity": s} for f, s in zip(places, severities, strict=True)
@@ -186,14 +200,6 @@ def _group(
             "values": values,
         },
     )
-
-
-def _distinct(chains: Iterable[Chain], key: Callable[[Chain], Hashable]) -> dict[Hashable, Chain]:
-    """Each key with the first chain that has it."""
-    found: dict[Hashable, Chain] = {}
-    for chain in chains:
-        found.setdefault(key(chain), chain)
-    return found
 
 
 def _points(curve: Curve | None, severities: Sequence[int], digits: int) -> Points:

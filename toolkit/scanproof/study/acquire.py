@@ -43,7 +43,7 @@ class ScanMemory:
     def __init__(self, most_bytes: int = 256 * 2**20) -> None:
         self.most_bytes = most_bytes
         self._scans: dict[tuple[object, ...], Tensor] = {}
-        self._bytes = 0
+        self.held_bytes = 0
 
     def get(self, key: tuple[object, ...]) -> Tensor | None:
         """The scan of this key, if it is still held."""
@@ -52,9 +52,9 @@ class ScanMemory:
     def put(self, key: tuple[object, ...], scan: Tensor) -> None:
         """Hold a scan."""
         self._scans[key] = scan
-        self._bytes += scan.nbytes
-        while self._bytes > self.most_bytes:
-            self._bytes -= self._scans.pop(next(iter(self._scans))).nbytes
+        self.held_bytes += scan.nbytes
+        while self.held_bytes > self.most_bytes:
+            self.held_bytes -= self._scans.pop(next(iter(self._scans))).nbytes
 
 
 class AcquiredCohort(Sequence[dict[str, Tensor]]):

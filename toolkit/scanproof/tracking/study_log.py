@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from scanproof.evaluation.table import ALL_SITES
 from scanproof.tracking.client import connect, quiet
 from scanproof.tracking.experiment import prepare
 from scanproof.tracking.metrics import (
-    SiteSummary,
+    Point,
     chain_rows,
     chains_in,
     curve_points,
@@ -100,8 +100,9 @@ def _log_site(
     several = len({chain.acceleration for chain in chains}) > 1
     common = {"site": site, **identity, "code_version": tracked.code_version}
     tags = common | _provenance(tracked, site) | {KIND: _kind(site)}
-    tags |= {"best_chain": summary.ranking[0].label(with_acceleration=several)}
-    tags["mlflow.note.content"] = _note(tags["best_chain"], summary)
+    best = summary.ranking[0]
+    tags["best_chain"] = best.label(with_acceleration=several)
+    tags["mlflow.note.content"] = _note(tags["best_chain"], summaries[best])
     name = "all sites" if site == ALL_SITES else site
     with open_run(client, experiment_id, name=name, tags=tags) as parent:
         log_params(client, parent, flatten(tracked.definition))
@@ -133,13 +134,16 @@ def _provenance(tracked: TrackedStudy, site: str) -> dict[str, str]:
     return {key: value for key, value in facts.items() if value is not None}
 
 
-def _note(best: str, summary: SiteSummary) -> str:
-    """What the page of a site's run says above everything else."""
-    values = {point.key: point.value for point in summary.points}
-    keys = [key for key in ("auroc_shifted.best", "ssim_shifted.best") if key in values]
-    scores = ", ".join(f"{key.partition('.')[0]} {values[key]:.3f}" for key in keys) or "nothing was shifted"
+def _note(best: str, points: Sequence[Point]) -> str:
+    """What the page of a site's run says about it, given the best chain's label and summary."""
+    values = {point.key: point.value for point in points}
+    scores = {"auroc_shifted": "mean AUROC under shift", "ssim_shifted": "mean SSIM under shift"}
+    key = next((key for key in scores if key in values), "")
+    first = f"Best chain by the {scores[key]}: **{best}**, {values[key]:.3f}" if key else f"Best chain: **{best}**"
+    if f"{key}_lower" in values and f"{key}_upper" in values:
+        first += f" ({values[f'{key}_lower']:.3f} to {values[f'{key}_upper']:.3f})"
     return (
-        f"Sturdiest chain: **{best}** ({scores}).\n\n"
+        f"{first}.\n\n"
         "Each run nested in this one holds a chain. Its metrics named `<shift>/<metric>` are degradation curves: the "
         "step is the severity, and step 0 is the clean condition. To compare chains, open the chart view of the runs, "
         "unfold this one and search for a curve, such as `ghosting/auroc$`. `report.html` is among the artifacts.\n\n"

@@ -81,9 +81,9 @@ class Scanner:
 
 
 SCANNERS: dict[str, Scanner] = {
-    "north": Scanner(field_strength=3.0, tr=9000, te=110, ti=2500, coils=8, snr=30.0, shading=0.06, blur_mm=0.0),
-    "south": Scanner(field_strength=1.5, tr=8000, te=90, ti=2200, coils=4, snr=15.0, shading=0.04, blur_mm=1.0),
-    "west": Scanner(field_strength=3.0, tr=7500, te=140, ti=2050, coils=12, snr=22.0, shading=0.15, blur_mm=0.5),
+    "north": Scanner(field_strength=3.0, tr=9000, te=110, ti=2500, coils=8, snr=50.0, shading=0.06, blur_mm=0.0),
+    "south": Scanner(field_strength=1.5, tr=8000, te=90, ti=2200, coils=4, snr=30.0, shading=0.04, blur_mm=1.0),
+    "west": Scanner(field_strength=3.0, tr=7500, te=140, ti=2050, coils=12, snr=40.0, shading=0.15, blur_mm=0.5),
 }
 
 

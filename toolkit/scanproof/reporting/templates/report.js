@@ -135,7 +135,8 @@
       group.values[m][o][f].forEach((points, s) => {
         if (points === null) return;
         const at = new Map(facet.severity.map((severity, k) => [severity, points.map((list) => list[k])]));
-        rows.push({ names: [words(facet.shift), place(facet.site), option, group.series[s].label], at });
+        const names = [words(facet.shift), place(facet.site), option, group.series[s].label];
+        rows.push({ names, shown: names.filter((_, i) => group.heads[i]), at });
       });
     }));
     return rows;
@@ -144,7 +145,7 @@
   function fill(body, rows, severities, digits) {
     body.replaceChildren(...rows.map((row) => {
       const line = document.createElement("tr");
-      row.names.forEach((name) => line.append(cell("td", name)));
+      row.shown.forEach((name) => line.append(cell("td", name)));
       severities.forEach((severity) => {
         const [value, low, high] = row.at.get(severity) ?? [null, null, null];
         const number = cell("td", "", "number");
@@ -162,8 +163,9 @@
     const severities = [...new Set(group.facets.flatMap((facet) => facet.severity))].sort((a, b) => a - b);
     const element = document.createElement("table"), head = element.createTHead().insertRow();
     const body = element.createTBody();
+    const named = [...group.heads.keys()].filter((i) => group.heads[i]);
     const columns = [
-      ...group.heads.map((name, i) => ({ name, kind: "", key: (row) => row.names[i] })),
+      ...named.map((i) => ({ name: group.heads[i], kind: "", key: (row) => row.names[i] })),
       ...severities.map((severity) => ({
         name: severity === 0 ? "No shift" : `Severity ${severity}`, kind: "number",
         key: (row) => row.at.get(severity)?.[0] ?? null,
