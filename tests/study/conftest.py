@@ -36,9 +36,14 @@ SMALL = {
 }
 
 
+@pytest.fixture(scope="session")
+def small_text() -> str:
+    return yaml.safe_dump(SMALL)
+
+
 @pytest.fixture
-def small() -> dict:
-    return yaml.safe_load(yaml.safe_dump(SMALL))
+def small(small_text: str) -> dict:
+    return yaml.safe_load(small_text)
 
 
 @pytest.fixture

@@ -34,6 +34,10 @@ class CgSense(Reconstructor):
 
     def reconstruct(self, kspace: Tensor, mask: Tensor, sensitivities: Tensor) -> Tensor:
         """See :meth:`Reconstructor.reconstruct`."""
+        return self.solve(kspace, mask, sensitivities).abs()
+
+    def solve(self, kspace: Tensor, mask: Tensor, sensitivities: Tensor) -> Tensor:
+        """The complex image, complex64 (..., 1, H, W); arguments as in :meth:`reconstruct`."""
         operator = SenseOperator(sensitivities, mask)
         residual = operator.adjoint(kspace)
         image, direction = torch.zeros_like(residual), residual
@@ -45,7 +49,7 @@ class CgSense(Reconstructor):
             residual = residual - step * forward
             previous, energy = energy, _energy(residual)
             direction = residual + _ratio(energy, previous) * direction
-        return image.abs()
+        return image
 
 
 def _energy(x: Tensor) -> Tensor:

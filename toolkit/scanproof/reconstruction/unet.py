@@ -1,29 +1,33 @@
-"""A trained U-Net that removes what undersampling leaves in the zero-filled image."""
+"""A trained U-Net that removes what undersampling leaves in a simple reconstruction."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from scanproof.data.keys import IMAGE, KSPACE, LABEL, MASK, REFERENCE, SENSITIVITIES
-from scanproof.errors import ScanproofError
+from scanproof.errors import ScanproofError, unknown_name
 from scanproof.physics.sense import SenseOperator
 from scanproof.reconstruction.base import Reconstructor, Sample
+from scanproof.reconstruction.cg_sense import CgSense
 from scanproof.seeds import derive_seed
 from scanproof.training.engine import Handler, TrainingOptions, TrainingResult, train
 
 
 class UNet(Reconstructor):
-    """MONAI's ``ComplexUnet`` on the coil-combined zero-filled image, added to it as a residual.
+    """MONAI's ``BasicUNet`` on a simple reconstruction (real and imaginary part), added to it as a residual.
 
     The image is scaled to a 95th percentile magnitude of one before the network and back after it; training
     minimises the mean absolute error of the magnitude against the reference. Source of the approach: Zbontar et
-    al., fastMRI, arXiv 1811.08839; deviations: complex input and output, sensitivity-combined coils, a residual.
+    al., fastMRI, arXiv 1811.08839; deviations: complex input and output, sensitivity-combined coils, a residual that
+    starts at zero.
 
     Args:
+        initial: the reconstruction it starts from: ``"zero_filled"`` as in the source, or ``"cg_sense"``, which
+            leaves it less to learn.
         features: channels of the six stages of MONAI's ``BasicUNet``.
         epochs, batch_size, learning_rate, weight_decay, patience: see
             :class:`~scanproof.training.engine.TrainingOptions`.
@@ -34,6 +38,7 @@ class UNet(Reconstructor):
     def __init__(
         self,
         *,
+        initial: Literal["zero_filled", "cg_sense"] = "zero_filled",
         features: Sequence[int] = (32, 32, 64, 128, 256, 32),
         epochs: int = 20,
         batch_size: int = 8,
@@ -43,6 +48,9 @@ class UNet(Reconstructor):
     ) -> None:
         if len(features) != 6 or min(features) < 1:
             raise ScanproofError("must be six positive numbers", key="unet.features", value=list(features))
+        if initial not in ("zero_filled", "cg_sense"):
+            raise unknown_name("initial reconstruction", initial, ("zero_filled", "cg_sense"), key="unet.initial")
+        self.initial = initial
         self.features = tuple(features)
         self.options = TrainingOptions(
             epochs=epochs,
@@ -61,7 +69,7 @@ class UNet(Reconstructor):
         """
         if self._network is None:
             raise ScanproofError("method must be trained or given weights first", key="unet")
-        image = SenseOperator(sensitivities, mask).adjoint(kspace)
+        image = self._start(kspace, mask, sensitivities)
         batch = torch.view_as_real(image.reshape(-1, *image.shape[-3:]))
         with torch.inference_mode():
             magnitude: Tensor = self._network(batch)
@@ -80,8 +88,8 @@ class UNet(Reconstructor):
         loss = nn.L1Loss()
         result = train(
             network,
-            training=Dataset([_pair(sample) for sample in training]),
-            validation=Dataset([_pair(sample) for sample in validation]),
+            training=Dataset([self._pair(sample) for sample in training]),
+            validation=Dataset([self._pair(sample) for sample in validation]),
             loss=loss,
             score={"val_loss": IgniteMetricHandler(loss_fn=loss, output_transform=lambda o: (o["pred"], o["label"]))},
             options=self.options,
@@ -98,24 +106,35 @@ class UNet(Reconstructor):
         network.load_state_dict(dict(weights))
         self._network = network.eval()
 
+    def _start(self, kspace: Tensor, mask: Tensor, sensitivities: Tensor) -> Tensor:
+        if self.initial == "cg_sense":
+            return CgSense().solve(kspace, mask, sensitivities)
+        return SenseOperator(sensitivities, mask).adjoint(kspace)
+
+    def _pair(self, sample: Sample) -> dict[str, Tensor]:
+        image = self._start(sample[KSPACE], sample[MASK], sample[SENSITIVITIES])
+        return {IMAGE: torch.view_as_real(image), LABEL: sample[REFERENCE]}
+
 
 class _ResidualUnet(nn.Module):
-    """Zero-filled image, float32 (batch, 1, H, W, 2), to magnitude, float32 (batch, 1, H, W)."""
+    """Initial image, float32 (batch, 1, H, W, 2), to magnitude, float32 (batch, 1, H, W).
+
+    The last convolution starts at zero, so training starts from the initial image and not from noise.
+    """
 
     def __init__(self, features: Sequence[int]) -> None:
         super().__init__()
-        from monai.apps.reconstruction.networks.nets.complex_unet import ComplexUnet
+        from monai.networks.nets.basic_unet import BasicUNet
 
-        self.unet = ComplexUnet(spatial_dims=2, features=features)
+        self.unet = BasicUNet(spatial_dims=2, in_channels=2, out_channels=2, features=features)
+        for parameter in self.unet.final_conv.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, image: Tensor) -> Tensor:
-        magnitude = image.norm(dim=-1)
-        scale = torch.quantile(magnitude.flatten(1), 0.95, dim=1).clamp(min=1e-12).reshape(-1, 1, 1, 1, 1)
-        scaled = image / scale
-        restored: Tensor = (scaled + self.unet(scaled)).norm(dim=-1)
-        return restored * scale[..., 0]
-
-
-def _pair(sample: Sample) -> dict[str, Tensor]:
-    zero_filled = SenseOperator(sample[SENSITIVITIES], sample[MASK]).adjoint(sample[KSPACE])
-    return {IMAGE: torch.view_as_real(zero_filled), LABEL: sample[REFERENCE]}
+        scale = torch.quantile(image.norm(dim=-1).flatten(1), 0.95, dim=1).clamp(min=1e-12).reshape(-1, 1, 1, 1)
+        scaled = image.squeeze(1).movedim(-1, 1) / scale
+        height, width = scaled.shape[-2:]
+        # the network halves the image four times
+        padded = nn.functional.pad(scaled, (0, -width % 16, 0, -height % 16))
+        restored: Tensor = scaled + self.unet(padded)[..., :height, :width]
+        return restored.norm(dim=1, keepdim=True) * scale

@@ -154,7 +154,7 @@ def image_panels(plan: Plan, store: Store) -> list[ImagePanel]:
             image = _image(store, task, case)
             panels.append(
                 ImagePanel(
-                    title="clean" if shift == CLEAN else f"{shift.replace('_', ' ')}, severity {severity}",
+                    title="no shift" if shift == CLEAN else f"{shift.replace('_', ' ')}, severity {severity}",
                     site=site,
                     shift=shift,
                     severity=severity,

@@ -192,7 +192,8 @@ def _figures(folder: Path, results: pd.DataFrame, panels: Sequence[ImagePanel]) 
     for name in results.loc[classified, "reconstruction"].drop_duplicates():
         figures[f"auroc_{name}"] = degradation_figure(results, reconstruction=name)
     if panels:
-        figures["images"] = image_panel_figure(panels)
+        last = panels[-1].reconstruction  # one method is enough for a picture; the report has all
+        figures["images"] = image_panel_figure([p for p in panels if p.reconstruction == last])
     for name, figure in figures.items():
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=110)

@@ -27,7 +27,7 @@ class LesionLoad:
 
     mean_count: float = 2.0
     radius_mm: tuple[float, float] = (4.5, 10.0)
-    share: tuple[float, float] = (0.5, 1.0)
+    share: tuple[float, float] = (0.6, 1.0)
     patients: float = 0.85
 
 

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from scanproof.study.executor import count_by_kind, missing_tasks
+from scanproof.study.fingerprint import ROOMS, code_fingerprint, code_version
+from scanproof.study.load import load_study
+from scanproof.study.plan import Plan, make_plan
+from scanproof.study.store import Payload, Store
+
+
+@pytest.fixture
+def planned(small, write_study):
+    def plan(**changes: object) -> Plan:
+        return make_plan(load_study(write_study({**small, **changes})))
+
+    return plan
+
+
+def keys(plan: Plan, kind: str) -> set[str]:
+    return {task.key for task in plan.tasks if task.kind == kind}
+
+
+def test_counts_by_hand(planned) -> None:
+    # test: 2 sites x 4 conditions x 2 methods; clean val of 2 methods and train of 1 at the training site
+    # predictions: 4 classifiers x (16 test + 2 validation)
+    assert count_by_kind(planned().tasks) == {
+        "cohort": 2,
+        "fit_reconstruction": 1,
+        "reconstruct": 19,
+        "train_classifier": 4,
+        "predict": 72,
+        "evaluate": 1,
+    }
+
+
+def test_inputs_stand_before_readers_and_each_task_once(planned) -> None:
+    seen: set[str] = set()
+    for task in planned().tasks:
+        assert {key for keys in task.input_keys.values() for key in keys} <= seen
+        assert task.key not in seen
+        seen.add(task.key)
+
+
+def test_the_same_study_gives_the_same_keys(planned) -> None:
+    assert [t.key for t in planned().tasks] == [t.key for t in planned().tasks]
+
+
+def test_another_shift_reuses_every_trained_network(planned) -> None:
+    first = planned()
+    second = planned(shifts=[{"name": "ghosting", "severities": [3]}, {"name": "bias_field", "severities": [1]}])
+    for kind in ("cohort", "fit_reconstruction", "train_classifier"):
+        assert keys(first, kind) == keys(second, kind)
+    # what is new: two sites x two methods x one condition, and its predictions
+    assert len(keys(second, "reconstruct") - keys(first, "reconstruct")) == 4
+    assert len(keys(second, "predict") - keys(first, "predict")) == 16
+
+
+def test_another_name_or_interval_changes_the_evaluation_alone(planned) -> None:
+    first = planned()
+    for other in (planned(name="other"), planned(evaluation={"resamples": 200})):
+        changed = {t.kind for t in other.tasks} - {
+            kind for kind in ROOMS if keys(first, kind) == keys(other, kind)
+        }
+        assert changed == {"evaluate"}
+
+
+def test_another_norm_trains_that_norm_alone(planned, small) -> None:
+    more = [{**small["classification"][0], "norms": ["batch", "layer", "group"]}]
+    first, second = planned(), planned(classification=more)
+    assert keys(first, "train_classifier") < keys(second, "train_classifier")
+    assert keys(first, "predict") < keys(second, "predict")
+    assert keys(first, "reconstruct") == keys(second, "reconstruct")
+
+
+@pytest.mark.parametrize("change", [{"seed": 8}, {"compute": {"threads": 2}}])
+def test_seed_and_threads_change_everything(planned, change) -> None:
+    first, second = planned(), planned(**change)
+    assert not {t.key for t in first.tasks} & {t.key for t in second.tasks}
+
+
+def test_training_data_alone_change_training(planned, small) -> None:
+    data = {**small["data"], "sites": ["north", "south", "west"]}
+    assert keys(planned(), "train_classifier") == keys(planned(data=data), "train_classifier")
+
+
+def test_a_study_without_classifiers_plans_images_alone(planned) -> None:
+    counts = count_by_kind(planned(classification=[]).tasks)
+    assert (counts["train_classifier"], counts["predict"]) == (0, 0)
+    assert counts["reconstruct"] == 16
+
+
+def test_only_what_is_needed_is_asked_for(planned, tmp_path: Path) -> None:
+    plan, store = planned(), Store(tmp_path)
+    assert missing_tasks(plan.tasks, store) == list(plan.tasks)
+    store.put(plan.classifiers[0].key, Payload(), task={})
+    without = missing_tasks(plan.tasks, store)
+    assert plan.classifiers[0] not in without
+    assert len(without) == len(plan.tasks) - 1
+    store.put(plan.result.key, Payload(), task={})
+    assert missing_tasks(plan.tasks, store) == []
+
+
+def test_fingerprints_follow_the_code_behind_a_kind() -> None:
+    assert len({code_fingerprint(kind) for kind in ROOMS}) == len(ROOMS)
+    assert code_version() == code_version()
+    assert "+" in code_version()

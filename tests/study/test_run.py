@@ -1,0 +1,339 @@
+"""A whole study from its file to report and MLflow, as a user runs it: the real command, real processes."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from scanproof.data.demo.generator import demo_cohort
+from scanproof.errors import ScanproofError
+from scanproof.evaluation.table import check_table, predictions_schema, results_schema
+from scanproof.study.load import load_study
+from scanproof.study.run import Workspace, run_study
+
+TABLES = ("results.parquet", "predictions.parquet")
+
+
+def scanproof(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "scanproof", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
+
+
+def tables(folder: Path) -> list[bytes]:
+    return [(folder / name).read_bytes() for name in TABLES]
+
+
+class Counter:
+    """Counts what a run computes."""
+
+    def __init__(self) -> None:
+        self.planned: list[str] = []
+        self.done: list[str] = []
+
+    def run(self, path: Path, root: Path, **options: object):
+        study = load_study(path, **options)
+        return run_study(
+            study,
+            Workspace(root=root),
+            workers=1,
+            tracking_uri=None,
+            command="test",
+            on_start=lambda tasks: self.planned.extend(task.kind for task in tasks),
+            on_done=lambda task: self.done.append(task.kind),
+        )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, small_text: str) -> Path:
+    """Working folder in which the small study was run with two workers and MLflow."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "small.yaml").write_text(small_text)
+    process = scanproof("run", "small.yaml", "-j", 2, cwd=folder)
+    assert process.returncode == 0, process.stderr
+    (folder / "stdout").write_text(process.stdout)
+    (folder / "stderr").write_text(process.stderr)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def output(finished: Path) -> Path:
+    return finished / "mlruns" / "studies" / "small"
+
+
+def test_writes_what_it_promises(finished: Path, output: Path) -> None:
+    assert {p.name for p in output.iterdir()} == {*TABLES, "report.html", "study.lock.yaml", "figures"}
+    results = check_table(pd.read_parquet(output / TABLES[0]), results_schema(), name=TABLES[0])
+    predictions = check_table(pd.read_parquet(output / TABLES[1]), predictions_schema(), name=TABLES[1])
+    assert set(results["site"]) == {"north", "south", "all"}
+    assert set(results["metric"]) >= {"auroc", "sensitivity", "specificity", "ece", "psnr", "ssim", "nrmse"}
+    # 2 sites x 18 test cases x 4 conditions x 2 methods, and 18 validation cases x 2 methods, by 4 classifiers
+    assert len(predictions) == 4 * (2 * 18 * 4 * 2 + 18 * 2)
+    printed = (finished / "stdout").read_text()
+    for name in ("Report ", "report.html", "MLflow ", "Sturdiest chains"):
+        assert name in printed
+    assert "\x1b" not in (finished / "stderr").read_text()
+
+
+def test_lock_file_holds_hashes_that_are_true(output: Path) -> None:
+    import hashlib
+
+    lock = yaml.safe_load((output / "study.lock.yaml").read_text())
+    for name in TABLES:
+        assert lock["files_sha256"][name] == hashlib.sha256((output / name).read_bytes()).hexdigest()
+    assert lock["definition"]["evaluation"]["confidence"] == 0.95
+    assert len(lock["model_sha256"]) == 5
+    assert set(lock["data_sha256"]) == {"north", "south"}
+    assert lock["versions"]["torch"].startswith("2.")
+
+
+def test_one_worker_gives_the_same_bits(finished: Path, output: Path, tmp_path: Path) -> None:
+    counter = Counter()
+    counter.run(finished / "small.yaml", tmp_path)
+    assert tables(tmp_path / "studies" / "small") == tables(output)
+    lock = "study.lock.yaml"
+    assert (tmp_path / "studies" / "small" / lock).read_bytes() == (output / lock).read_bytes()
+    assert counter.done.count("train_classifier") == 4
+
+
+def test_again_computes_nothing_and_gives_the_same(finished: Path, output: Path) -> None:
+    before, counter = tables(output), Counter()
+    counter.run(finished / "small.yaml", finished / "mlruns")
+    assert counter.planned == []
+    assert tables(output) == before
+
+
+def test_another_shift_trains_nothing(finished: Path, small: dict) -> None:
+    small["shifts"][0] = {"name": "bias_field", "severities": [2]}
+    (finished / "other.yaml").write_text(yaml.safe_dump({**small, "name": "other"}))
+    counter = Counter()
+    counter.run(finished / "other.yaml", finished / "mlruns")
+    assert sorted(set(counter.done)) == ["evaluate", "predict", "reconstruct"]
+    assert counter.done.count("reconstruct") == 4
+
+
+@pytest.mark.parametrize("seconds", [2.0, 5.0])
+def test_killed_and_run_again_redoes_only_what_was_unfinished(
+    finished: Path, output: Path, tmp_path: Path, seconds: float
+) -> None:
+    """SIGKILL to the main process a while after the first task was stored; its workers must end, too."""
+    command = [sys.executable, "-m", "scanproof", "run", str(finished / "small.yaml"), "-j", "2", "--no-tracking"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    store = tmp_path / "mlruns" / "store"
+    while process.poll() is None and not list(store.glob("??/*")):
+        time.sleep(0.05)
+    time.sleep(seconds)
+    children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=False).stdout
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    deadline = time.monotonic() + 60
+    while any(Path(f"/proc/{child}/stat").exists() for child in children.split()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(Path(f"/proc/{child}/stat").exists() for child in children.split())
+    kept = {path.parent.name: path.stat().st_mtime_ns for path in store.glob("??/*/entry.json")}
+    assert kept
+    counter = Counter()
+    counter.run(finished / "small.yaml", tmp_path / "mlruns")
+    assert len(counter.done) == 99 - len(kept)
+    assert tables(tmp_path / "mlruns" / "studies" / "small") == tables(output)
+    assert all(next(store.glob(f"??/{k}/entry.json")).stat().st_mtime_ns == t for k, t in kept.items())
+
+
+def test_damaged_results_are_computed_again(finished: Path, output: Path, small: dict) -> None:
+    """A stored reconstruction loses a byte, and a changed study needs it."""
+    before = tables(output)
+    store = finished / "mlruns" / "store"
+    entries = [p for p in store.glob("??/*/entry.json") if '"kind": "reconstruct"' in p.read_text()]
+    victim = next(p.parent for p in entries if '"split": "test"' in p.read_text())
+    data = bytearray((victim / "arrays.safetensors").read_bytes())
+    data[-1] ^= 1
+    (victim / "arrays.safetensors").write_bytes(data)
+    result = next(p.parent for p in store.glob("??/*/entry.json") if '"kind": "evaluate"' in p.read_text() and '"study": "small"' in p.read_text())
+    for kind in ('"kind": "predict"',):
+        for path in store.glob("??/*/entry.json"):
+            if kind in path.read_text() and victim.name in path.read_text():
+                for file in path.parent.iterdir():
+                    file.unlink()
+                path.parent.rmdir()
+    for file in result.iterdir():
+        file.unlink()
+    result.rmdir()
+    counter = Counter()
+    counter.run(finished / "small.yaml", finished / "mlruns")
+    assert counter.done.count("reconstruct") == 1
+    assert "train_classifier" not in counter.done
+    assert tables(output) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sede": 1}, r"scanproof: error: .*small.yaml: sede: unknown key, got 'sede' \(did you mean 'seed'"),
+        ({"data": {"kind": "nifti", "manifest": "none.csv"}}, r"none.csv: data.manifest: manifest must be an existing"),
+        ({"acquisition": {"accelerations": [2], "center_fraction": 0.9}}, r"scanproof: error: .*centre|center"),
+    ],
+)
+def test_wrong_input_ends_with_one_line_and_code_two(tmp_path: Path, small: dict, change: dict, message: str) -> None:
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump({**small, **change}))
+    process = scanproof("run", "small.yaml", "-j", 1, "--no-tracking", cwd=tmp_path)
+    assert process.returncode == 2
+    assert "Traceback" not in process.stderr
+    error = [line for line in process.stderr.splitlines() if line.startswith("scanproof: error:")]
+    assert len(error) == 1
+    assert re.search(message, error[0])
+
+
+@pytest.fixture(scope="module")
+def hospital(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of NIfTI volumes with telling names, and its manifest."""
+    folder = tmp_path_factory.mktemp("hospital")
+    rows = []
+    for site, subjects in (("St. Elsewhere", 12), ("Zürich <b>", 6)):
+        cohort = demo_cohort("north", subjects={"test": subjects}, slices=4, matrix=(96, 80), seed=len(site))
+        for number, (subject, cases) in enumerate(cohort.cases.groupby("subject")):
+            volume = cohort.images[cases.index, 0][:, ::-1].transpose(2, 1, 0)
+            name = f"Doe_Jane_{site[:2]}{number}.nii.gz"
+            nib.save(nib.Nifti1Image(np.ascontiguousarray(volume), np.diag([2.0, 2.0, 6.0, 1.0])), folder / name)
+            rows.append({"subject": f"DOE^JANE^{site[:2]}{number}", "site": site, "path": name, "label": number % 2})
+            assert subject
+    pd.DataFrame(rows).to_csv(folder / "cohort.csv", index=False)
+    return folder
+
+
+def run_hospital(hospital: Path, tmp_path: Path, small: dict, change=lambda manifest: manifest):
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump({**small, "name": "local", "shifts": small["shifts"][:1]}))
+    manifest = tmp_path / "manifest.csv"
+    change(pd.read_csv(hospital / "cohort.csv")).to_csv(manifest, index=False)
+    return Counter().run(path, tmp_path / "mlruns", data=hospital, manifest=manifest)
+
+
+def test_the_same_study_runs_on_a_hospitals_volumes(hospital: Path, tmp_path: Path, small: dict) -> None:
+    finished = run_hospital(hospital, tmp_path, small)
+    assert set(finished.results["site"]) == {"St. Elsewhere", "Zürich <b>", "all"}
+    assert finished.predictions.groupby("subject")["split"].nunique().max() == 1
+    # nothing that names a patient, and no image of one, is written anywhere
+    written = [p for p in (tmp_path / "mlruns").rglob("*") if p.is_file()]
+    assert len(written) > 20
+    for path in written:
+        data = path.read_bytes()
+        assert b"DOE^" not in data, path
+        assert b"Doe_Jane" not in data, path
+    report = (finished.folder / "report.html").read_text()
+    assert "data:image/png" not in report
+    assert "Zürich &lt;b&gt;" in report
+
+
+def _nan_volume(folder: Path, tmp_path: Path) -> Path:
+    image = nib.load(folder / "Doe_Jane_St0.nii.gz")
+    data = image.get_fdata()
+    data[5, 5, 1] = np.nan
+    nib.save(nib.Nifti1Image(data, image.affine), tmp_path / "nan.nii.gz")
+    return tmp_path / "nan.nii.gz"
+
+
+def test_wrong_hospital_data_are_named(hospital: Path, tmp_path: Path, small: dict) -> None:
+    def one_class(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(label=1)
+
+    def two_splits(table: pd.DataFrame) -> pd.DataFrame:
+        table = table.assign(split="test")
+        table.loc[1, ["subject", "split"]] = [table.loc[0, "subject"], "train"]
+        return table
+
+    def nan_volume(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(path=[str(_nan_volume(hospital, tmp_path)), *table["path"][1:]])
+
+    def no_label(table: pd.DataFrame) -> pd.DataFrame:
+        return table.drop(columns="label")
+
+    for change, message in (
+        (one_class, r"manifest.csv: site 'St. Elsewhere', split train: split must hold cases of both labels 0 and 1, got"),
+        (two_splits, r"manifest.csv: subject DOE\^JANE\^St0: a subject must lie in one split only, got \['test', 'train'\]"),
+        (nan_volume, r"nan.nii.gz: voxels: voxels must be finite, got '1 NaN"),
+        (no_label, r"manifest.csv: label: manifest must have this column"),
+    ):
+        with pytest.raises(ScanproofError, match=message):
+            run_hospital(hospital, tmp_path, small, change)
+
+
+def test_finished_work_survives_a_wrong_volume(hospital: Path, tmp_path: Path, small: dict) -> None:
+    """The second site's volume is broken: the first site's cohort stays, and is used after the repair."""
+
+    def broken(table: pd.DataFrame) -> pd.DataFrame:
+        nan = str(_nan_volume(hospital, tmp_path))
+        return table.assign(path=[*table["path"][:-1], nan])
+
+    with pytest.raises(ScanproofError, match="voxels must be finite"):
+        run_hospital(hospital, tmp_path, small, broken)
+    kept = list((tmp_path / "mlruns" / "store").glob("??/*/entry.json"))
+    assert kept
+    times = {path: path.stat().st_mtime_ns for path in kept}
+    run_hospital(hospital, tmp_path, small)
+    assert times == {path: path.stat().st_mtime_ns for path in kept}
+
+
+def test_a_study_of_images_alone_needs_no_labels(hospital: Path, tmp_path: Path, small: dict) -> None:
+    finished = run_hospital(
+        hospital, tmp_path, {**small, "classification": []}, lambda table: table.drop(columns="label")
+    )
+    assert finished.predictions.empty
+    assert set(finished.results["metric"]) == {"psnr", "ssim", "nrmse"}
+
+
+def test_mlflow_holds_sites_chains_and_curves(finished: Path, output: Path) -> None:
+    from scanproof.tracking.client import connect
+
+    results = pd.read_parquet(output / TABLES[0])
+    with connect(f"sqlite:///{finished}/mlruns/mlflow.db") as client:
+        experiment = client.get_experiment_by_name("small")
+        runs = client.search_runs([experiment.experiment_id], max_results=1000)
+        names = {run.info.run_id: run.data.tags["mlflow.runName"] for run in runs}
+        chains = [r for r in runs if "mlflow.parentRunId" in r.data.tags and r.data.tags.get("norm") == "layer"]
+        sites = {names[run.data.tags["mlflow.parentRunId"]] for run in chains}
+        assert {"north", "south"} <= sites
+        chain = next(
+            r
+            for r in chains
+            if names[r.data.tags["mlflow.parentRunId"]] == "north" and r.data.tags["reconstruction"] == "unet"
+        )
+        history = client.get_metric_history(chain.info.run_id, "complex_noise/auroc")
+        assert [point.step for point in sorted(history, key=lambda p: p.step)] == [0, 2, 5]
+        rows = results.query(
+            "site == 'north' and reconstruction == 'unet' and norm == 'layer' and metric == 'auroc' and seed.isna()"
+        )
+        for point in history:
+            shift = "none" if point.step == 0 else "complex_noise"
+            row = rows[(rows["shift"] == shift) & (rows["severity"] == point.step)]
+            assert point.value == pytest.approx(float(row["value"].iloc[0]))
+        trainings = [r for r in runs if r.data.tags.get("scanproof.kind") == "training"]
+        assert len(trainings) == 5
+        assert all(r.info.status == "FINISHED" for r in trainings)
+        curve = client.get_metric_history(
+            next(r for r in trainings if "resnet18" in names[r.info.run_id]).info.run_id, "val_auroc"
+        )
+        assert len(curve) == 2
+
+
+def test_a_study_logged_once_is_not_logged_again(finished: Path) -> None:
+    from scanproof.tracking.client import connect
+
+    def count() -> int:
+        with connect(f"sqlite:///{finished}/mlruns/mlflow.db") as client:
+            experiment = client.get_experiment_by_name("small")
+            return len(client.search_runs([experiment.experiment_id], max_results=1000))
+
+    before = count()
+    process = scanproof("run", "small.yaml", cwd=finished)
+    assert process.returncode == 0, process.stderr
+    assert "nothing to compute" in process.stderr
+    assert count() == before

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+HEAVY = {"torch", "monai", "mlflow", "pandas", "matplotlib", "plotly", "nibabel", "nilearn", "sklearn", "pydantic"}
+
+
+def python(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "scanproof", *arguments], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    """What makes help slow is imports: none of these may be loaded for it."""
+    code = f"""
+import sys
+from scanproof.cli import main
+sys.argv = ["scanproof", *{arguments!r}]
+try:
+    main()
+except SystemExit as stop:
+    assert not stop.code, stop.code
+print("LOADED", sorted({HEAVY!r} & set(sys.modules)))
+"""
+    assert python(code).splitlines()[-1] == "LOADED []"
+
+
+def test_listing_methods_loads_nothing_heavy() -> None:
+    code = f"""
+import sys
+from scanproof.transforms import SHIFTS
+from scanproof.reconstruction import RECONSTRUCTORS
+from scanproof.classification import CLASSIFIERS
+print(list(SHIFTS), list(RECONSTRUCTORS), list(CLASSIFIERS))
+print("LOADED", sorted({HEAVY!r} & set(sys.modules)))
+"""
+    assert python(code).splitlines()[-1] == "LOADED []"
+
+
+def test_schema_is_json() -> None:
+    process = command("schema")
+    assert process.returncode == 0
+    assert json.loads(process.stdout)["title"] == "scanproof study"
+
+
+def test_plan_counts_tasks(tmp_path: Path) -> None:
+    process = command("plan", "studies/demo.yaml", "--root", str(tmp_path))
+    assert process.returncode == 0
+    assert "train classifier" in process.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "studies/none.yaml"], "scanproof: error: studies/none.yaml: study file must exist"),
+        (["run", "studies/demo.yaml", "--tracking-uri", "file:///tmp/runs"], "scanproof: error: --tracking-uri"),
+        (["ui", "--root", "no such folder"], "tracking database must exist"),
+    ],
+)
+def test_errors_are_one_line_with_code_two(arguments: list[str], message: str) -> None:
+    process = command(*arguments)
+    assert process.returncode == 2
+    assert message in process.stderr
+    assert len(process.stderr.strip().splitlines()) == 1
