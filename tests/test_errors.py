@@ -1,6 +1,7 @@
 import pickle
 
 import pytest
+
 from scanproof.errors import ScanproofError, unknown_name
 
 
@@ -22,12 +23,12 @@ def test_survives_the_way_between_processes(value: object) -> None:
 
 
 def test_subclass_survives_too() -> None:
-    class Special(ScanproofError):
+    class SpecialError(ScanproofError):
         pass
 
-    globals()["Special"] = Special
-    Special.__qualname__ = "Special"
-    assert type(pickle.loads(pickle.dumps(Special("rule")))) is Special  # noqa: S301
+    globals()["SpecialError"] = SpecialError
+    SpecialError.__qualname__ = "SpecialError"
+    assert type(pickle.loads(pickle.dumps(SpecialError("rule")))) is SpecialError  # noqa: S301
 
 
 def test_unknown_name_lists_what_exists_and_the_nearest() -> None:

@@ -1,6 +1,7 @@
 from fractions import Fraction
 
 import pytest
+
 from scanproof.errors import ScanproofError
 from scanproof.registry import Registry
 
@@ -28,7 +29,7 @@ def test_unknown_name_lists_known_ones(numbers: Registry[Fraction]) -> None:
 
 
 def test_unknown_option_names_the_method(numbers: Registry[Fraction]) -> None:
-    with pytest.raises(ScanproofError, match="option of number 'fraction', got 'nominator'.*known: .*numerator"):
+    with pytest.raises(ScanproofError, match=r"option of number 'fraction', got 'nominator'.*known: .*numerator"):
         numbers.create("fraction", {"nominator": 1})
 
 

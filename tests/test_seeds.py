@@ -1,6 +1,7 @@
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from scanproof.seeds import derive_seed, generator
 
 parts = st.lists(st.one_of(st.text(), st.integers(), st.floats(allow_nan=False)), max_size=4)

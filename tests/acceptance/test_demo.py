@@ -27,9 +27,7 @@ def auroc(results: pd.DataFrame) -> pd.DataFrame:
 @pytest.mark.parametrize("norm", ["batch", "group", "layer"])
 def test_the_task_is_neither_trivial_nor_impossible(auroc: pd.DataFrame, norm: str) -> None:
     """Clean AUROC of the fully sampled chain at the site of training."""
-    rows = auroc.query(
-        "site == 'north' and reconstruction == 'fully_sampled' and shift == 'none' and norm == @norm"
-    )
+    rows = auroc.query("site == 'north' and reconstruction == 'fully_sampled' and shift == 'none' and norm == @norm")
     assert 0.85 <= rows["value"].item() <= 0.98
 
 
@@ -55,7 +53,10 @@ def test_shifts_cost_image_quality_and_more_when_severe(results: pd.DataFrame, s
 
 def test_reconstructions_that_use_more_knowledge_give_better_images(results: pd.DataFrame) -> None:
     rows = results[
-        results["subject"].isna() & (results["metric"] == "psnr") & (results["shift"] == "none") & (results["site"] == "all")
+        results["subject"].isna()
+        & (results["metric"] == "psnr")
+        & (results["shift"] == "none")
+        & (results["site"] == "all")
     ].set_index("reconstruction")["value"]
     assert rows["zero_filled"] < rows["cg_sense"] < rows["fully_sampled"]
     assert rows["zero_filled"] < rows["unet"] < rows["fully_sampled"]

@@ -3,12 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
+
 from scanproof.classification.classifier import normalise, probabilities, train_classifier
 from scanproof.classification.networks import build_classifier
 from scanproof.classification.norms import NORMS
 from scanproof.errors import ScanproofError
 from scanproof.training.engine import TrainingOptions
-from sklearn.metrics import roc_auc_score
 
 NARROW = {"width": 0.125, "stem_kernel": 3, "stem_stride": 1}
 
@@ -29,7 +30,9 @@ def blobs(count: int, *, seed: int) -> tuple[np.ndarray, list[int]]:
 def test_learns_an_easy_task(norm: str) -> None:
     network, _ = build_classifier("resnet18", norm=norm, seed=1, options=NARROW)
     options = TrainingOptions(epochs=12, batch_size=16, learning_rate=3e-3, patience=12)
-    result = train_classifier(network, training=blobs(128, seed=1), validation=blobs(64, seed=2), options=options, seed=1)
+    result = train_classifier(
+        network, training=blobs(128, seed=1), validation=blobs(64, seed=2), options=options, seed=1
+    )
     images, labels = blobs(100, seed=3)
     assert roc_auc_score(labels, probabilities(network, images)) > 0.85
     assert result.history["val_auroc"].max() == result.history["val_auroc"][result.best_epoch - 1]

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
+
 from scanproof.classification import CLASSIFIERS
 from scanproof.classification.networks import build_classifier
 from scanproof.classification.norms import NORMS, count_norms, group_count, set_norm
 from scanproof.errors import ScanproofError
-from torch import nn
 
 #: narrow versions, quick to build
 OPTIONS = {
@@ -55,7 +56,10 @@ def test_groups_divide_channels_and_are_never_single(channels: int) -> None:
 
 
 def test_other_weights_start_equal_between_norms() -> None:
-    nets = [dict(build_classifier("resnet18", norm=n, seed=3, options=OPTIONS["resnet18"])[0].named_parameters()) for n in NORMS]
+    nets = [
+        dict(build_classifier("resnet18", norm=n, seed=3, options=OPTIONS["resnet18"])[0].named_parameters())
+        for n in NORMS
+    ]
     shared = [name for name, p in nets[0].items() if p.ndim > 1]
     assert len(shared) > 15
     assert all(torch.equal(nets[0][name], net[name]) for net in nets[1:] for name in shared)
@@ -69,7 +73,7 @@ def test_seeds_differ_and_leave_the_global_generator_alone() -> None:
 
 
 def test_unknown_norm_name_and_option() -> None:
-    with pytest.raises(ScanproofError, match="unknown norm, got 'instance'.*batch, group, layer"):
+    with pytest.raises(ScanproofError, match=r"unknown norm, got 'instance'.*batch, group, layer"):
         set_norm(nn.Sequential(nn.BatchNorm2d(4)), "instance")
     with pytest.raises(ScanproofError, match="unknown classifier, got 'resnet19'"):
         build_classifier("resnet19", norm="batch", seed=1)

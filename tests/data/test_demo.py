@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import map_coordinates
+
 from scanproof.data.demo.anatomy import mni152, sample
 from scanproof.data.demo.generator import demo_cohort
 from scanproof.data.demo.lesions import MIN_AREA_MM2, VISIBLE_SHARE
@@ -8,7 +10,6 @@ from scanproof.data.demo.scanner import RELAXATION, SCANNERS, TISSUES
 from scanproof.data.demo.warp import COARSE_MM, random_diffeomorphism, smooth_noise
 from scanproof.errors import ScanproofError
 from scanproof.seeds import generator
-from scipy.ndimage import map_coordinates
 
 MATRIX = (112, 96)
 

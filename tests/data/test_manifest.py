@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from scanproof.data.manifest import read_manifest
 from scanproof.errors import ScanproofError
 

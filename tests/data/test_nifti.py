@@ -6,6 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from nibabel.orientations import axcodes2ornt, inv_ornt_aff, ornt_transform
+
 from scanproof.data.nifti import nifti_cohort, read_slices
 from scanproof.errors import ScanproofError
 

@@ -7,6 +7,7 @@ import pytest
 import sigpy
 import sigpy.mri.app
 import torch
+
 from scanproof.errors import ScanproofError
 from scanproof.physics.coils import birdcage_sensitivities
 from scanproof.physics.fft import kspace_to_image

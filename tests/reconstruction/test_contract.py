@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from scanproof.errors import ScanproofError
 from scanproof.physics.coils import birdcage_sensitivities
 from scanproof.physics.masks import cartesian_mask
@@ -111,7 +112,7 @@ def test_wrong_input_is_named(method: Reconstructor) -> None:
 
 
 def test_unknown_method_and_option() -> None:
-    with pytest.raises(ScanproofError, match="unknown reconstruction, got 'cgsense'.*cg_sense"):
+    with pytest.raises(ScanproofError, match=r"unknown reconstruction, got 'cgsense'.*cg_sense"):
         RECONSTRUCTORS.create("cgsense")
     with pytest.raises(ScanproofError, match="unknown option of reconstruction 'cg_sense', got 'iters'"):
         RECONSTRUCTORS.create("cg_sense", {"iters": 3})

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+
+from scanproof.data.demo.generator import demo_cohort
 from scanproof.errors import ScanproofError
 from scanproof.reconstruction.unet import UNet
 from scanproof.reconstruction.zero_filled import ZeroFilled
 from scanproof.study.acquire import AcquiredCohort, Sampling
-from scanproof.data.demo.generator import demo_cohort
 
 SMALL = {"features": (8, 8, 8, 8, 8, 8), "batch_size": 4, "learning_rate": 3e-3}
 
@@ -46,9 +47,7 @@ def test_weights_carry_the_whole_method(fitted, slices) -> None:
 
 
 def test_training_depends_on_the_seed_alone(slices) -> None:
-    weights = [
-        UNet(**SMALL, epochs=1).fit(slices["train"][:8], slices["val"][:4], seed=s).weights for s in (1, 1, 2)
-    ]
+    weights = [UNet(**SMALL, epochs=1).fit(slices["train"][:8], slices["val"][:4], seed=s).weights for s in (1, 1, 2)]
     assert all(torch.equal(a, b) for a, b in zip(weights[0].values(), weights[1].values(), strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(weights[0].values(), weights[2].values(), strict=True))
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from scanproof.data.demo.generator import demo_cohort
 from scanproof.physics.fft import kspace_to_image
 from scanproof.study.acquire import AcquiredCohort, Sampling, ScanMemory, collate, quantise, restore
@@ -44,7 +45,10 @@ def test_a_case_does_not_depend_on_its_neighbours(cohort) -> None:
     whole = AcquiredCohort(cohort, sampling=THIRD, seed=1, shift="rigid_motion", severity=3)
     tail = demo_cohort("north", subjects={"test": 3}, slices=3, matrix=(64, 56), seed=1)
     tail = type(tail)(
-        site=tail.site, images=tail.images[5:], cases=tail.cases[5:].reset_index(drop=True), acquisition=tail.acquisition
+        site=tail.site,
+        images=tail.images[5:],
+        cases=tail.cases[5:].reset_index(drop=True),
+        acquisition=tail.acquisition,
     )
     alone = AcquiredCohort(tail, sampling=THIRD, seed=1, shift="rigid_motion", severity=3)
     assert torch.equal(alone[0]["kspace"], whole[5]["kspace"])
@@ -54,7 +58,9 @@ def test_noise_and_mask_are_paired_over_severities(cohort) -> None:
     clean = AcquiredCohort(cohort, sampling=THIRD, seed=1)
     shifted = AcquiredCohort(cohort, sampling=THIRD, seed=1, shift="complex_noise", severity=0)
     assert torch.equal(clean[2]["kspace"], shifted[2]["kspace"])
-    assert torch.equal(clean[2]["mask"], AcquiredCohort(cohort, sampling=THIRD, seed=1, shift="ghosting", severity=4)[2]["mask"])
+    assert torch.equal(
+        clean[2]["mask"], AcquiredCohort(cohort, sampling=THIRD, seed=1, shift="ghosting", severity=4)[2]["mask"]
+    )
 
 
 def test_cases_meet_different_noise_and_phase(cohort) -> None:

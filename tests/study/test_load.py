@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from scanproof.errors import ScanproofError
 from scanproof.study.load import load_study
 from scanproof.study.run import definition_hash
@@ -40,14 +41,26 @@ def test_every_study_of_the_project_is_valid(file: Path) -> None:
         ("shifts.0.name", "ghostng", r"shifts\[0\].name: unknown shift, got 'ghostng' \(did you mean 'ghosting'"),
         ("shifts.0.severities", [7], r"shifts\[0\].severities\[0\]: .*less than or equal to 5, got 7"),
         ("shifts.0.severity", 3, r"shifts\[0\].severity: unknown key, got 'severity' \(did you mean 'severities'"),
-        ("reconstruction.1.name", "unett", r"reconstruction\[1\]: unknown reconstruction, got 'unett'.*did you mean 'unet'"),
+        (
+            "reconstruction.1.name",
+            "unett",
+            r"reconstruction\[1\]: unknown reconstruction, got 'unett'.*did you mean 'unet'",
+        ),
         ("reconstruction.1.options.epoch", 3, r"unknown option of reconstruction 'unet', got 'epoch'.*'epochs'"),
         ("reconstruction", [], r"reconstruction: .*at least 1 item"),
-        ("classification.0.norms", ["btach"], r"classification\[0\].norms\[0\]: .*'batch', 'group' or 'layer', got 'btach'"),
+        (
+            "classification.0.norms",
+            ["btach"],
+            r"classification\[0\].norms\[0\]: .*'batch', 'group' or 'layer', got 'btach'",
+        ),
         ("classification.0.name", "resnet19", r"unknown classifier, got 'resnet19'"),
         ("classification.0.options.widht", 2, r"unknown option of classifier 'resnet18', got 'widht'"),
         ("classification.0.train_on", "cg_sense", r"unknown reconstruction for classifier 'resnet18' to train on"),
-        ("classification.0.training.epochs", 0, r"classification\[0\].training.epochs: .*greater than or equal to 1, got 0"),
+        (
+            "classification.0.training.epochs",
+            0,
+            r"classification\[0\].training.epochs: .*greater than or equal to 1, got 0",
+        ),
         ("data.sites", ["nort"], r"data.sites: unknown demo site, got 'nort' \(did you mean 'north'"),
         ("data.training_sites", ["west"], r"unknown training site, got 'west'"),
         ("data.kind", "dicom", r"data: .*'demo', 'nifti'"),
@@ -81,7 +94,7 @@ def test_broken_files_are_named(write_study, text: str, message: str) -> None:
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:
-    with pytest.raises(ScanproofError, match="none.yaml: study file must exist"):
+    with pytest.raises(ScanproofError, match=r"none\.yaml: study file must exist"):
         load_study(tmp_path / "none.yaml")
     with pytest.raises(ScanproofError, match="study file must be readable"):
         load_study(tmp_path)
@@ -96,17 +109,20 @@ _json = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-_keys = st.sampled_from(["name", "seed", "data", "acquisition", "shifts", "reconstruction", "classification", "evaluation"])
+_keys = st.sampled_from(
+    ["name", "seed", "data", "acquisition", "shifts", "reconstruction", "classification", "evaluation"]
+)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(_keys, _json, max_size=4))
 def test_any_content_is_valid_or_a_clear_error(small, write_study, extra: dict) -> None:
+    text = ""
     try:
         load_study(write_study({**small, **extra}))
     except ScanproofError as error:
-        assert "study.yaml" in str(error)
-        assert "\n" not in str(error)
+        text = str(error)
+    assert text == "" or ("study.yaml: " in text and "\n" not in text)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

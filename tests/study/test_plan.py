@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from scanproof.study.executor import count_by_kind, missing_tasks
 from scanproof.study.fingerprint import ROOMS, code_fingerprint, code_version
 from scanproof.study.load import load_study
@@ -60,9 +61,7 @@ def test_another_shift_reuses_every_trained_network(planned) -> None:
 def test_another_name_or_interval_changes_the_evaluation_alone(planned) -> None:
     first = planned()
     for other in (planned(name="other"), planned(evaluation={"resamples": 200})):
-        changed = {t.kind for t in other.tasks} - {
-            kind for kind in ROOMS if keys(first, kind) == keys(other, kind)
-        }
+        changed = {t.kind for t in other.tasks} - {kind for kind in ROOMS if keys(first, kind) == keys(other, kind)}
         assert changed == {"evaluate"}
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+
 from scanproof.data.demo.generator import demo_cohort
 from scanproof.errors import ScanproofError
 from scanproof.evaluation.table import check_table, predictions_schema, results_schema
@@ -157,7 +158,11 @@ def test_damaged_results_are_computed_again(finished: Path, output: Path, small:
     data = bytearray((victim / "arrays.safetensors").read_bytes())
     data[-1] ^= 1
     (victim / "arrays.safetensors").write_bytes(data)
-    result = next(p.parent for p in store.glob("??/*/entry.json") if '"kind": "evaluate"' in p.read_text() and '"study": "small"' in p.read_text())
+    result = next(
+        p.parent
+        for p in store.glob("??/*/entry.json")
+        if '"kind": "evaluate"' in p.read_text() and '"study": "small"' in p.read_text()
+    )
     for kind in ('"kind": "predict"',):
         for path in store.glob("??/*/entry.json"):
             if kind in path.read_text() and victim.name in path.read_text():
@@ -257,8 +262,14 @@ def test_wrong_hospital_data_are_named(hospital: Path, tmp_path: Path, small: di
         return table.drop(columns="label")
 
     for change, message in (
-        (one_class, r"manifest.csv: site 'St. Elsewhere', split train: split must hold cases of both labels 0 and 1, got"),
-        (two_splits, r"manifest.csv: subject DOE\^JANE\^St0: a subject must lie in one split only, got \['test', 'train'\]"),
+        (
+            one_class,
+            r"manifest.csv: site 'St. Elsewhere', split train: split must hold cases of both labels 0 and 1, got",
+        ),
+        (
+            two_splits,
+            r"manifest.csv: subject DOE\^JANE\^St0: a subject must lie in one split only, got \['test', 'train'\]",
+        ),
         (nan_volume, r"nan.nii.gz: voxels: voxels must be finite, got '1 NaN"),
         (no_label, r"manifest.csv: label: manifest must have this column"),
     ):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+
 from scanproof.errors import ScanproofError
 from scanproof.study.store import DamagedEntryError, Payload, Store, write_atomically
 

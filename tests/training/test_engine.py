@@ -6,9 +6,10 @@ import torch
 from ignite.engine import Events
 from ignite.metrics import Loss
 from monai.data import Dataset
+from torch import nn
+
 from scanproof.errors import ScanproofError
 from scanproof.training.engine import TrainingOptions, train
-from torch import nn
 
 
 def line_data(count: int, *, seed: int, noise: float = 0.0) -> Dataset:
@@ -99,7 +100,8 @@ def test_empty_data_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("epochs", 0), ("batch_size", 0), ("patience", 0), ("learning_rate", 0.0), ("weight_decay", -1)]
+    ("option", "value"),
+    [("epochs", 0), ("batch_size", 0), ("patience", 0), ("learning_rate", 0.0), ("weight_decay", -1)],
 )
 def test_wrong_options_are_named(option: str, value: float) -> None:
     with pytest.raises(ScanproofError, match=rf"training.{option}: must .*got {value}"):

@@ -38,9 +38,7 @@ def read_manifest(manifest: Path, *, root: Path, labelled: bool) -> pd.DataFrame
         raise ScanproofError(f"manifest must be a readable UTF-8 CSV file: {error}", file=manifest) from error
     for column in REQUIRED + (("label",) if labelled else ()):
         if column not in table.columns:
-            raise ScanproofError(
-                "manifest must have this column", file=manifest, key=column, value=list(table.columns)
-            )
+            raise ScanproofError("manifest must have this column", file=manifest, key=column, value=list(table.columns))
     table = table.reindex(columns=[*REQUIRED, *OPTIONAL]).astype("string")
     if table.empty:
         raise ScanproofError("manifest must have at least one row", file=manifest)

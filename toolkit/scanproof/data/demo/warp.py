@@ -55,7 +55,9 @@ def random_diffeomorphism(
         float32 (3, X', Y', Z'), displacement in mm on the grid of :data:`COARSE_MM`.
     """
     coarse = tuple(round((n - 1) * SPACING_MM / COARSE_MM) + 1 for n in grid)
-    displacement: torch.Tensor = amplitude_mm * smooth_noise((3, *coarse), width=width_mm / COARSE_MM, generator=generator)
+    displacement: torch.Tensor = amplitude_mm * smooth_noise(
+        (3, *coarse), width=width_mm / COARSE_MM, generator=generator
+    )
     steps = 6
     displacement = displacement / float(2**steps)
     axes = [torch.arange(n, dtype=torch.float32) for n in coarse]
