@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-HEAVY = {"torch", "monai", "mlflow", "pandas", "matplotlib", "plotly", "nibabel", "nilearn", "sklearn", "pydantic"}
+HEAVY = {"torch", "monai", "mlflow", "pandas", "matplotlib", "plotly", "nibabel", "nilearn", "sklearn", "scipy"}
 
 
 def python(code: str) -> str:
@@ -66,7 +66,10 @@ def test_plan_counts_tasks(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["run", "studies/none.yaml"], "scanproof: error: studies/none.yaml: study file must exist"),
-        (["run", "studies/demo.yaml", "--tracking-uri", "file:///tmp/runs"], "scanproof: error: --tracking-uri"),
+        (
+            ["run", "studies/demo.yaml", "--tracking-uri", "file:///tmp/runs"],
+            "tracking URI: must name a database",
+        ),
         (["ui", "--root", "no such folder"], "tracking database must exist"),
     ],
 )

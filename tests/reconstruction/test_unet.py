@@ -5,23 +5,24 @@ import torch
 
 from scanproof.data.demo.generator import demo_cohort
 from scanproof.errors import ScanproofError
-from scanproof.reconstruction.unet import UNet
+from scanproof.reconstruction.cg_sense import CgSense
+from scanproof.reconstruction.unet import UNet, _ResidualUnet
 from scanproof.reconstruction.zero_filled import ZeroFilled
 from scanproof.study.acquire import AcquiredCohort, Sampling
 
-SMALL = {"features": (8, 8, 8, 8, 8, 8), "batch_size": 4, "learning_rate": 3e-3}
+SMALL = {"features": (8, 8, 8, 8, 8, 8), "batch_size": 2, "learning_rate": 3e-3}
 
 
 @pytest.fixture(scope="module")
 def slices():
-    sampling = Sampling(mask="equispaced", acceleration=4, center_fraction=0.08)
-    cohort = demo_cohort("north", subjects={"train": 8, "val": 2, "test": 2}, slices=4, matrix=(64, 64), seed=1)
+    sampling = Sampling(mask="equispaced", acceleration=2, center_fraction=0.08)
+    cohort = demo_cohort("north", subjects={"train": 16, "val": 2, "test": 4}, slices=4, matrix=(64, 64), seed=1)
     return {name: AcquiredCohort(cohort.select(name), sampling=sampling, seed=1) for name in ("train", "val", "test")}
 
 
 @pytest.fixture(scope="module")
 def fitted(slices):
-    method = UNet(**SMALL, epochs=15)
+    method = UNet(**SMALL, epochs=12)
     return method, method.fit(slices["train"], slices["val"], seed=1)
 
 
@@ -35,6 +36,16 @@ def error(method, slices) -> float:
 
 def test_beats_zero_filling_on_subjects_it_has_not_seen(fitted, slices) -> None:
     assert error(fitted[0], slices["test"]) < 0.85 * error(ZeroFilled(), slices["test"])
+
+
+def test_starts_from_the_image_it_corrects(slices) -> None:
+    """Before the first step the network changes nothing, whichever reconstruction it starts from."""
+    s = slices["test"][0]
+    arguments = (s["kspace"], s["mask"], s["sensitivities"])
+    for initial, method in (("zero_filled", ZeroFilled()), ("cg_sense", CgSense())):
+        fresh = UNet(**SMALL, initial=initial)
+        fresh.load(_ResidualUnet(SMALL["features"]).state_dict())
+        torch.testing.assert_close(fresh(*arguments), method(*arguments), atol=1e-5, rtol=1e-5)
 
 
 def test_weights_carry_the_whole_method(fitted, slices) -> None:
@@ -58,6 +69,8 @@ def test_untrained_is_refused(slices) -> None:
         UNet()(s["kspace"], s["mask"], s["sensitivities"])
 
 
-def test_features_are_checked() -> None:
+def test_options_are_checked() -> None:
+    with pytest.raises(ScanproofError, match=r"unet.initial: unknown initial reconstruction, got 'espirit'"):
+        UNet(initial="espirit")
     with pytest.raises(ScanproofError, match=r"unet.features: must be six positive numbers, got \[8, 8\]"):
         UNet(features=(8, 8))

@@ -21,7 +21,8 @@ def line_data(count: int, *, seed: int, noise: float = 0.0) -> Dataset:
 
 
 def fit(*, epochs: int = 30, seed: int = 1, learning_rate: float = 0.1, handlers=(), patience: int = 30, **data):
-    network = nn.Linear(1, 1)
+    with torch.random.fork_rng():
+        network = nn.Linear(1, 1)
     nn.init.zeros_(network.weight)
     nn.init.zeros_(network.bias)
     loss = nn.MSELoss()

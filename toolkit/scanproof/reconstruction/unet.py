@@ -136,5 +136,6 @@ class _ResidualUnet(nn.Module):
         height, width = scaled.shape[-2:]
         # the network halves the image four times
         padded = nn.functional.pad(scaled, (0, -width % 16, 0, -height % 16))
-        restored: Tensor = scaled + self.unet(padded)[..., :height, :width]
-        return restored.norm(dim=1, keepdim=True) * scale
+        correction: Tensor = self.unet(padded)
+        magnitude = torch.linalg.vector_norm(scaled + correction[..., :height, :width], dim=1, keepdim=True)
+        return magnitude * scale

@@ -56,9 +56,13 @@ def image_window(panel: ImagePanel) -> tuple[float, float]:
 
 
 def error_window(panels: Sequence[ImagePanel]) -> float:
-    """Error, as a share of the panel's white, at the top of the colour scale; the same for all panels."""
+    """Error, as a share of the panel's white, at the top of the colour scale; the same for all panels.
+
+    The scale ends at one: an error as large as the brightest tissue needs no further grading, and would hide all
+    others.
+    """
     shares = [np.percentile(panel.images["error"], WHITE_PERCENTILE) / image_window(panel)[1] for panel in panels]
-    top = float(max(shares, default=0.0))
+    top = min(float(max(shares, default=0.0)), 1.0)
     return top if top > 0 else 1.0
 
 
