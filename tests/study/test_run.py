@@ -234,7 +234,7 @@ def test_the_same_study_runs_on_a_hospitals_volumes(hospital: Path, tmp_path: Pa
         assert b"DOE^" not in data, path
         assert b"Doe_Jane" not in data, path
     report = (finished.folder / "report.html").read_text()
-    assert "data:image/png" not in report
+    assert '<img src="data:image/png' not in report
     assert "Zürich &lt;b&gt;" in report
 
 

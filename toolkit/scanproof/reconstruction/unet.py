@@ -137,5 +137,5 @@ class _ResidualUnet(nn.Module):
         # the network halves the image four times
         padded = nn.functional.pad(scaled, (0, -width % 16, 0, -height % 16))
         correction: Tensor = self.unet(padded)
-        magnitude = torch.linalg.vector_norm(scaled + correction[..., :height, :width], dim=1, keepdim=True)
-        return magnitude * scale
+        restored = scaled + correction[..., :height, :width]
+        return restored.square().sum(dim=1, keepdim=True).sqrt() * scale

@@ -47,10 +47,23 @@ def mni152() -> Anatomy:
 
     inside = brain > 0.5
     shares = torch.stack([white[inside], grey[inside], fluid[inside]], dim=1)
-    weights = torch.linalg.lstsq(shares, t1[inside].unsqueeze(1)).solution
+    explained = (shares * _least_squares(shares, t1[inside])).sum(dim=1)
     texture = torch.ones_like(t1)
-    texture[inside] = (t1[inside] / (shares @ weights).squeeze(1).clamp(min=0.1)).clamp(0.75, 1.25)
+    texture[inside] = (t1[inside] / explained.clamp(min=0.1)).clamp(0.75, 1.25)
     return Anatomy(torch.stack([white, grey, fluid, texture]))
+
+
+def _least_squares(columns: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Weights of the columns (N, 3) that explain the target (N,) best, to six decimals.
+
+    LAPACK's least squares differ in the last bits from call to call, with where its work space happens to lie in
+    memory; the normal equations in double precision, rounded, do not.
+    """
+    wide = columns.double()
+    gram = (wide[:, :, None] * wide[:, None, :]).sum(dim=0)
+    moment = (wide * target.double()[:, None]).sum(dim=0)
+    weights: torch.Tensor = torch.linalg.solve(gram, moment)
+    return weights.mul(1e6).round().div(1e6).float()
 
 
 def sample(volume: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
