@@ -80,7 +80,14 @@ def test_writes_what_it_promises(finished: Path, output: Path) -> None:
     # 2 sites x 18 test cases x 4 conditions x 2 methods, and 18 validation cases x 2 methods, by 4 classifiers
     assert len(predictions) == 4 * (2 * 18 * 4 * 2 + 18 * 2)
     printed = (finished / "stdout").read_text()
-    for name in ("Report ", "report.html", "MLflow ", "Sturdiest chains"):
+    for name in (
+        "Report ",
+        "report.html",
+        "MLflow ",
+        "ui\n",
+        "then open http://127.0.0.1:5000/#/experiments/",
+        "Sturdiest chains",
+    ):
         assert name in printed
     assert "\x1b" not in (finished / "stderr").read_text()
 
@@ -233,6 +240,7 @@ def test_the_same_study_runs_on_a_hospitals_volumes(hospital: Path, tmp_path: Pa
         data = path.read_bytes()
         assert b"DOE^" not in data, path
         assert b"Doe_Jane" not in data, path
+        assert str(hospital).encode() not in data, path
     report = (finished.folder / "report.html").read_text()
     assert '<img src="data:image/png' not in report
     assert "Zürich &lt;b&gt;" in report

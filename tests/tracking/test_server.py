@@ -18,8 +18,9 @@ import pytest
 
 from scanproof.errors import ScanproofError
 from scanproof.tracking.client import connect
+from scanproof.tracking.experiment import prepare
 from scanproof.tracking.model import TrackedStudy
-from scanproof.tracking.server import serve_ui, ui_address, ui_command
+from scanproof.tracking.server import serve_ui, study_addresses, ui_address, ui_command
 from scanproof.tracking.study_log import log_study
 from scanproof.tracking.uri import default_tracking_uri
 
@@ -221,3 +222,12 @@ def test_command_can_be_pasted(uri: str) -> None:
 
 def test_command_quotes_odd_paths() -> None:
     assert "'sqlite:////data/my runs/mlflow.db'" in ui_command("sqlite:////data/my runs/mlflow.db")
+
+
+def test_addresses_name_every_study(tmp_path: Path) -> None:
+    uri = default_tracking_uri(tmp_path)
+    ids = {name: prepare(uri, experiment=name) for name in ("knees", "brains")}
+    expected = {name: ui_address(ids[name], port=5001) for name in ("brains", "knees")}
+    assert study_addresses(uri, port=5001) == expected
+    with pytest.raises(ScanproofError, match="tracking database must exist"):
+        study_addresses(default_tracking_uri(tmp_path / "none"))

@@ -71,7 +71,7 @@ def run(
             on_done=progress.done,
             on_stage=progress.stage,
         )
-    _summarise(finished)
+    _summarise(finished, root=root)
 
 
 @app.command()
@@ -119,10 +119,13 @@ def ui(
     root: Root = Path("mlruns"),
 ) -> None:
     """Open MLflow's own interface on the results."""
-    from scanproof.tracking.server import serve_ui
+    from scanproof.tracking.server import serve_ui, study_addresses
     from scanproof.tracking.uri import resolve_tracking_uri
 
-    raise typer.Exit(serve_ui(resolve_tracking_uri(tracking_uri, root), host=host, port=port))
+    uri = resolve_tracking_uri(tracking_uri, root)
+    for name, address in study_addresses(uri, host=host, port=port).items():
+        print(f"{name}: {address}", flush=True)
+    raise typer.Exit(serve_ui(uri, host=host, port=port))
 
 
 def _cores() -> int:
@@ -131,20 +134,40 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _summarise(finished: Finished) -> None:
+def _summarise(finished: Finished, *, root: Path) -> None:
+    import shutil
+
     from rich.console import Console
 
     from scanproof.progress import summary_table
-    from scanproof.tracking.uri import redact
+    from scanproof.tracking.server import ui_address
+    from scanproof.tracking.uri import default_tracking_uri, is_database, redact
 
     console = Console()
+    if not console.is_terminal:
+        console.width = 130
     console.print(summary_table(finished.results))
-    console.print(f"Report   {finished.report}", soft_wrap=True, highlight=False)
-    console.print(f"Tables   {finished.folder / 'results.parquet'}", soft_wrap=True, highlight=False)
-    if finished.tracking_uri is not None:
-        console.print(
-            f"MLflow   scanproof ui --tracking-uri {redact(finished.tracking_uri)}", soft_wrap=True, highlight=False
-        )
+
+    def line(what: str, value: object) -> None:
+        console.print(f"{what:<8} {value}", soft_wrap=True, highlight=False, markup=False)
+
+    line("Report", finished.report)
+    line("Tables", finished.folder / "results.parquet")
+    uri = finished.tracking_uri
+    if uri is None:
+        return
+    if not is_database(uri):
+        line("MLflow", redact(uri))
+        return
+    # a virtual environment that is not activated has its commands under their paths alone
+    program = ["scanproof"] if shutil.which("scanproof") else [sys.argv[0]]
+    if Path(sys.argv[0]).name == "__main__.py":
+        program = ["python", "-m", "scanproof"]
+    place = [] if root == Path("mlruns") else ["--root", str(root)]
+    if uri != default_tracking_uri(root):
+        place = ["--tracking-uri", redact(uri)]
+    line("MLflow", shlex.join([*program, "ui", *place]))
+    line("", f"then open {ui_address(str(finished.experiment_id))}")
 
 
 @app.callback(invoke_without_command=True)

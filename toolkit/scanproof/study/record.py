@@ -43,11 +43,11 @@ def training_name(params: Mapping[str, Any]) -> str:
 
     Example:
         >>> training_name({"classifier": "resnet18", "norm": "group", "training_seed": 2})
-        'train resnet18 / group / seed 2'
+        'train group, seed 2: resnet18'
     """
     if "classifier" in params:
-        return f"train {params['classifier']} / {params['norm']} / seed {params['training_seed']}"
-    return f"train {params['method']} / R={params['acceleration']:g}"
+        return f"train {params['norm']}, seed {params['training_seed']}: {params['classifier']}"
+    return f"train {params['method']}, R = {params['acceleration']:g}"
 
 
 def training_params(params: Mapping[str, Any]) -> dict[str, object]:

@@ -72,6 +72,7 @@ class Finished:
         folder: where results, lock file, figures and report lie.
         results, predictions: the tables.
         tracking_uri: where it is tracked; None without tracking.
+        experiment_id: id of its MLflow experiment.
     """
 
     study: Study
@@ -79,6 +80,7 @@ class Finished:
     results: pd.DataFrame
     predictions: pd.DataFrame
     tracking_uri: str | None
+    experiment_id: str | None = None
 
     @property
     def report(self) -> Path:
@@ -120,11 +122,11 @@ def run_study(
     """
     on_stage("reading data and planning")
     plan = plan_study(study, workspace)
-    tracking = None
+    tracking, experiment_id = None, None
     if tracking_uri is not None:
         from scanproof.tracking.experiment import prepare
 
-        prepare(tracking_uri, experiment=study.name, artifact_root=workspace.root / "artifacts")
+        experiment_id = prepare(tracking_uri, experiment=study.name, artifact_root=workspace.root / "artifacts")
         tracking = Tracking(uri=tracking_uri, experiment=study.name)
     store = workspace.store
     store.sweep()
@@ -148,7 +150,7 @@ def run_study(
     if tracking_uri is not None:
         on_stage("logging to MLflow")
         _track(tracking_uri, workspace, study, plan, store, lock, results, predictions, figures)
-    return Finished(study, folder, results, predictions, tracking_uri)
+    return Finished(study, folder, results, predictions, tracking_uri, experiment_id)
 
 
 def shows_images(study: Study) -> bool:
@@ -156,9 +158,14 @@ def shows_images(study: Study) -> bool:
     return isinstance(study.data, DemoData) or study.data.show_images
 
 
+def public_definition(study: Study) -> dict[str, Any]:
+    """A definition in plain types, without the places of local files: they belong to the site and change no result."""
+    return study.model_dump(mode="json", exclude={"data": {"manifest", "root"}})
+
+
 def definition_hash(study: Study) -> str:
-    """Hash of a definition: everything that was asked for, apart from where local files lie."""
-    content = study.model_dump(mode="json", exclude={"data": {"manifest", "root"}})
+    """Hash of everything that was asked for."""
+    content = public_definition(study)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -179,7 +186,7 @@ def _lock(study: Study, plan: Plan, store: Store, hashes: Mapping[str, str]) -> 
         "model_sha256": {r.name: r.model_sha256 for r in record.training_records(plan, store)},
         "files_sha256": dict(hashes),
         "versions": library_versions(*_VERSIONS),
-        "definition": study.model_dump(mode="json"),
+        "definition": public_definition(study),
     }
 
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scanproof.errors import ScanproofError
-from scanproof.tracking.client import NO_TELEMETRY
+from scanproof.tracking.client import NO_TELEMETRY, connect
 from scanproof.tracking.uri import check_uri, is_database, redact, sqlite_path
 
 #: port of MLflow's pages unless another is named
@@ -70,6 +70,24 @@ def ui_address(experiment_id: str, *, host: str = "127.0.0.1", port: int = PORT)
     return f"http://{name}:{port}/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
 
 
+def study_addresses(uri: str, *, host: str = "127.0.0.1", port: int = PORT) -> dict[str, str]:
+    """Addresses of all studies in a database, by name; see :func:`ui_address`.
+
+    Args:
+        uri: tracking URI of a database.
+        host: address of the server.
+        port: its port.
+
+    Raises:
+        ScanproofError: the URI is not one of a database, or the database does not exist.
+    """
+    with connect(_check_database(uri)) as client:
+        found = client.search_experiments()
+    # the experiment that every new database has holds no study
+    named = {experiment.name: experiment.experiment_id for experiment in found if experiment.name != "Default"}
+    return {name: ui_address(named[name], host=host, port=port) for name in sorted(named)}
+
+
 def serve_ui(uri: str, *, host: str = "127.0.0.1", port: int = PORT) -> int:
     """Serve MLflow's pages until they are stopped, e.g. with Ctrl-C.
 
@@ -87,12 +105,7 @@ def serve_ui(uri: str, *, host: str = "127.0.0.1", port: int = PORT) -> int:
     Raises:
         ScanproofError: the URI is not one of a database, the database does not exist, or the port is taken.
     """
-    uri = check_uri(uri)
-    if not is_database(uri):
-        raise ScanproofError("a tracking server has pages of its own", value=redact(uri), hint="open it in a browser")
-    path = sqlite_path(uri)
-    if path is not None and not path.is_file():
-        raise ScanproofError("tracking database must exist", file=path, hint="run a study first")
+    uri = _check_database(uri)
     _check_port(host, port)
     # background jobs are about language models, and would add processes that outlive a crash of the server
     extra = {**NO_TELEMETRY, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
@@ -128,6 +141,16 @@ def _arguments(uri: str, *, host: str, port: int) -> list[str]:
     # one worker serves one reader well; MLflow's four need a gigabyte more
     where = ["--host", host, "--port", str(port), "--workers", "1"]
     return ["server", "--backend-store-uri", uri, *artifacts, *where]
+
+
+def _check_database(uri: str) -> str:
+    uri = check_uri(uri)
+    if not is_database(uri):
+        raise ScanproofError("a tracking server has pages of its own", value=redact(uri), hint="open it in a browser")
+    path = sqlite_path(uri)
+    if path is not None and not path.is_file():
+        raise ScanproofError("tracking database must exist", file=path, hint="run a study first")
+    return uri
 
 
 def _check_port(host: str, port: int) -> None:
