@@ -20,7 +20,7 @@ from scanproof.data.demo.generator import demo_cohort
 from scanproof.errors import ScanproofError
 from scanproof.evaluation.table import check_table, predictions_schema, results_schema
 from scanproof.study.load import load_study
-from scanproof.study.run import Workspace, run_study
+from scanproof.study.run import Workspace, plan_study, run_study
 
 TABLES = ("results.parquet", "predictions.parquet")
 
@@ -156,33 +156,35 @@ def test_killed_and_run_again_redoes_only_what_was_unfinished(
     assert all(next(store.glob(f"??/{k}/entry.json")).stat().st_mtime_ns == t for k, t in kept.items())
 
 
-def test_damaged_results_are_computed_again(finished: Path, output: Path, small: dict) -> None:
-    """A stored reconstruction loses a byte, and a changed study needs it."""
+def test_interrupted_says_what_is_kept(finished: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "scanproof", "run", str(finished / "small.yaml"), "-j", "2", "--no-tracking"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    store = tmp_path / "mlruns" / "store"
+    while process.poll() is None and not list(store.glob("??/*")):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, printed = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert printed.splitlines()[-1] == "scanproof: interrupted; finished work is kept, run again to go on"
+    assert "Traceback" not in printed
+
+
+def test_damaged_results_are_computed_again(finished: Path, output: Path) -> None:
+    """A stored reconstruction loses a bit, and what was made from it is asked for anew."""
     before = tables(output)
-    store = finished / "mlruns" / "store"
-    entries = [p for p in store.glob("??/*/entry.json") if '"kind": "reconstruct"' in p.read_text()]
-    victim = next(p.parent for p in entries if '"split": "test"' in p.read_text())
-    data = bytearray((victim / "arrays.safetensors").read_bytes())
+    plan = plan_study(load_study(finished / "small.yaml"), Workspace(root=finished / "mlruns"))
+    store = Workspace(root=finished / "mlruns").store
+    victim = plan.reconstructions[0]
+    file = next(store.root.glob(f"??/{victim.key}/arrays.safetensors"))
+    data = bytearray(file.read_bytes())
     data[-1] ^= 1
-    (victim / "arrays.safetensors").write_bytes(data)
-    result = next(
-        p.parent
-        for p in store.glob("??/*/entry.json")
-        if '"kind": "evaluate"' in p.read_text() and '"study": "small"' in p.read_text()
-    )
-    for kind in ('"kind": "predict"',):
-        for path in store.glob("??/*/entry.json"):
-            if kind in path.read_text() and victim.name in path.read_text():
-                for file in path.parent.iterdir():
-                    file.unlink()
-                path.parent.rmdir()
-    for file in result.iterdir():
-        file.unlink()
-    result.rmdir()
+    file.write_bytes(data)
+    for task in plan.tasks:
+        if task.kind == "evaluate" or victim in task.inputs.get("images", ()):
+            store.remove(task.key)
     counter = Counter()
     counter.run(finished / "small.yaml", finished / "mlruns")
-    assert counter.done.count("reconstruct") == 1
-    assert "train_classifier" not in counter.done
+    assert sorted(counter.done) == ["evaluate", "predict", "predict", "predict", "predict", "reconstruct"]
     assert tables(output) == before
 
 

@@ -60,17 +60,22 @@ def run(
 
     definition = load_study(study, data=data, manifest=manifest)
     uri = None if no_tracking else resolve_tracking_uri(tracking_uri, root)
-    with show_progress(definition.name) as progress:
-        finished = run_study(
-            definition,
-            Workspace(root=root, output=output),
-            workers=workers or _cores(),
-            tracking_uri=uri,
-            command=shlex.join(["scanproof", *sys.argv[1:]]),
-            on_start=progress.start,
-            on_done=progress.done,
-            on_stage=progress.stage,
-        )
+    try:
+        with show_progress(definition.name) as progress:
+            finished = run_study(
+                definition,
+                Workspace(root=root, output=output),
+                workers=workers or _cores(),
+                tracking_uri=uri,
+                command=shlex.join(["scanproof", *sys.argv[1:]]),
+                on_start=progress.start,
+                on_done=progress.done,
+                on_stage=progress.stage,
+            )
+    except KeyboardInterrupt:
+        # typer would end silently
+        print("scanproof: interrupted; finished work is kept, run again to go on", file=sys.stderr)
+        raise typer.Exit(130) from None
     _summarise(finished, root=root)
 
 
@@ -189,6 +194,3 @@ def main() -> None:
     except ScanproofError as error:
         print(f"scanproof: error: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("scanproof: interrupted; finished work is kept", file=sys.stderr)
-        sys.exit(130)
