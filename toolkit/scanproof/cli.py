@@ -149,8 +149,6 @@ def _summarise(finished: Finished, *, root: Path) -> None:
     from scanproof.tracking.uri import default_tracking_uri, is_database, redact
 
     console = Console()
-    if not console.is_terminal:
-        console.width = 130
     console.print(summary_table(finished.results))
 
     def line(what: str, value: object) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from rich.markup import escape
+
 from scanproof.evaluation.table import ALL_SITES
 from scanproof.study.executor import count_by_kind
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
     from rich.table import Table
 
-    from scanproof.reporting.vocabulary import Estimate
+    from scanproof.reporting.vocabulary import Chain, Estimate
     from scanproof.study.plan import Task
 
 #: plain log lines come at most this often
@@ -107,18 +109,24 @@ def summary_table(results: pd.DataFrame) -> Table:
 
     ranking = rank_chains(results, extract_curves(results))
     where = "mean over sites" if ranking.site == ALL_SITES else f"site {ranking.site}"
-    table = Table(title=f"Sturdiest chains ({where})")
-    table.add_column("chain")
-    name = metric(ranking.metric).label
-    for column in (f"{name} clean", f"{name} under shift", "loss"):
-        table.add_column(column, justify="right")
+    table = Table(title=f"Sturdiest chains by {metric(ranking.metric).label} under shift ({where})")
+    table.add_column("chain", no_wrap=True)
+    for column in ("clean", "under shift", "loss"):
+        table.add_column(column, justify="right", no_wrap=True)
     for ranked in ranking.chains[:5]:
-        table.add_row(str(ranked.chain), *(_cell(e) for e in (ranked.clean, ranked.shifted, ranked.loss)))
+        cells = (_cell(ranked.clean), _cell(ranked.shifted, interval=True), _cell(ranked.loss))
+        table.add_row(escape(_short(ranked.chain)), *cells)
     return table
 
 
-def _cell(estimate: Estimate | None) -> str:
+def _short(chain: Chain) -> str:
+    """A chain in the words of the study file, short enough for a narrow terminal."""
+    image = f"{chain.reconstruction} R={chain.acceleration:g}"
+    return image if chain.classifier is None else f"{image} {chain.classifier}/{chain.norm}"
+
+
+def _cell(estimate: Estimate | None, *, interval: bool = False) -> str:
     if estimate is None:
         return "–"
-    interval = "" if estimate.lower is None else f" [{estimate.lower:.3f}, {estimate.upper:.3f}]"
-    return f"{estimate.value:.3f}{interval}"
+    bounds = "" if not interval or estimate.lower is None else f" [{estimate.lower:.2f}, {estimate.upper:.2f}]"
+    return escape(f"{estimate.value:.3f}{bounds}")
