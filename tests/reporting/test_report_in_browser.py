@@ -77,21 +77,29 @@ class Browser:
         return [entry["message"] for entry in self.driver.get_log("browser")]
 
     def requests(self) -> list[str]:
-        """Addresses asked for since the last call, without those inside the file itself."""
+        """Addresses that reports asked for since the last call, without those inside the file itself.
+
+        What the browser's own start page asks for may still be logged after the report was opened.
+        """
         events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
-        sent = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+        asked = [e["params"] for e in events if e["method"] == "Network.requestWillBeSent"]
+        sent = [a["request"]["url"] for a in asked if a["documentURL"].startswith("file:")]
         return [address for address in sent if not address.startswith("data:")]
 
     def drawn(self, *plots: Any) -> list[Any]:
         return list(self.run(DRAWN, list(plots)))
 
     def hovered(self) -> str:
-        return "".join(str(box.get_attribute("textContent")) for box in self.all(".hovertext"))
+        boxes = "[...document.querySelectorAll('.hovertext')]"
+        return str(self.run(f"return {boxes}.map((box) => box.textContent).join('')"))
 
     def wait(self, condition: Callable[[], object]) -> None:
+        from selenium.common.exceptions import StaleElementReferenceException
         from selenium.webdriver.support.ui import WebDriverWait
 
-        WebDriverWait(self.driver, 20, 0.02).until(lambda _: condition())
+        # a plot that is drawn anew replaces its elements
+        wait = WebDriverWait(self.driver, 20, 0.02, ignored_exceptions=[StaleElementReferenceException])
+        wait.until(lambda _: condition())
 
     def draw_all(self) -> list[Any]:
         """Scroll past every plot, as a reader does, and wait until each is drawn."""
@@ -176,9 +184,10 @@ def test_plots_show_the_numbers_of_the_table_and_follow_the_selectors(
         ("metric", "Calibration error (ECE)", "ece", "unet", "Calibration error (ECE)"),
     ):
         browser.choose("reading", what, label)
+        wanted = [pytest.approx(line, abs=6e-4) for line in expected(name, reconstruction)]
+        browser.wait(lambda wanted=wanted: browser.drawn(reading[1])[0]["values"] == wanted)
+        browser.wait(lambda title=title: {plot["title"] for plot in browser.drawn(*reading)} == {title})
         drawn = browser.drawn(*reading)
-        for line, wanted in zip(drawn[1]["values"], expected(name, reconstruction), strict=True):
-            assert line == pytest.approx(wanted, abs=6e-4)
         assert {plot["title"] for plot in drawn} == {title}
         assert len({tuple(plot["range"]) for plot in drawn}) == 1
         first = f"{drawn[1]['values'][0][0]:.3f}"
@@ -210,7 +219,7 @@ def test_names_are_never_run_nor_read_as_markup(browser: Browser, write: Any, st
         browser.run("Plotly.Fx.hover(arguments[0], [{curveNumber: arguments[1], pointNumber: 1}])", plots[0], trace)
         browser.wait(lambda norm=norm: browser.hovered().startswith(f"{norm} norm"))
     browser.all("details.numbers summary")[0].click()
-    assert f"{norms[1]} norm" in browser.all("details.numbers")[0].text
+    browser.wait(lambda: f"{norms[1]} norm" in browser.all("details.numbers")[0].text)
     assert browser.requests() == [path.as_uri()]
     assert browser.messages() == []
 
@@ -263,6 +272,7 @@ def test_number_tables_open_with_every_row_and_sort(browser: Browser, small_file
     assert not details.find_elements("css selector", "tr")
     browser.run("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", details)
     details.find_element("css selector", "summary").click()
+    browser.wait(lambda: details.find_elements("css selector", "tbody tr"))
     assert len(details.find_elements("css selector", "tbody tr")) == 2 * 3 * 4 * 3
     read = "return [...arguments[0].querySelectorAll('tbody tr')].map((row) => row.cells[7].innerText.split('\\n')[0])"
     button = details.find_elements("css selector", "thead button")[7]

@@ -16,7 +16,7 @@ class Headline(NamedTuple):
     points: tuple[str, ...]
 
 
-def headline(ranking: Ranking, loss: Loss | None, *, level: float = 0.95) -> Headline:
+def headline(ranking: Ranking, loss: Loss | None, *, level: float = 0.95, trainings: int = 0) -> Headline:
     """Say which chain is sturdiest, how surely, and where it is weakest.
 
     A difference is called a difference only where its interval lies wholly below zero.
@@ -25,6 +25,7 @@ def headline(ranking: Ranking, loss: Loss | None, *, level: float = 0.95) -> Hea
         ranking: chains, best first.
         loss: where the best chain loses most, ``None`` if nowhere.
         level: coverage of the intervals.
+        trainings: how often each classifier was trained; zero where none was.
 
     Example:
         >>> chains = [Chain("unet", 4.0, "resnet18", norm) for norm in ("group", "batch")]
@@ -40,7 +41,16 @@ def headline(ranking: Ranking, loss: Loss | None, *, level: float = 0.95) -> Hea
     points += [_weakest(ranking, loss, level)] if best.shifted else []
     points += [_runner_up(ranking, rivals, level)] if rivals else []
     points += _accelerated(ranking, level)
+    points += [_trained(trainings)] if trainings else []
     return Headline(_verdict(ranking, best, rivals), tuple(points))
+
+
+def _trained(trainings: int) -> str:
+    times = "once" if trainings == 1 else f"{trainings} times, and the mean is shown"
+    return (
+        f"Each classifier was trained {times}. The intervals cover who was tested, not what another training would "
+        "have given, and that can change the order of close chains."
+    )
 
 
 def is_behind(rival: RankedChain) -> bool:

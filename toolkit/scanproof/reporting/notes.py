@@ -83,7 +83,8 @@ def limits(provenance: Provenance, flow: Sequence[FlowRow], *, reads: bool, rank
     if intervals:
         found.append(
             f"Intervals have a nominal coverage of {100 * provenance.level:g}% and describe the chance of who was "
-            "tested, not errors of the simulation. They are not corrected for the number of comparisons."
+            "tested, not errors of the simulation nor what training the networks anew would give. They are not "
+            "corrected for the number of comparisons."
         )
     else:
         found.append("No interval is given for the ranking; small differences in it mean nothing.")

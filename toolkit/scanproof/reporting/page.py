@@ -68,7 +68,12 @@ def render(
         .render(
             provenance=provenance,
             warning=NOT_CLINICAL,
-            headline=headline(ranking, worst_loss(curves, best, ranking.metric), level=provenance.level),
+            headline=headline(
+                ranking,
+                worst_loss(curves, best, ranking.metric),
+                level=provenance.level,
+                trainings=int(results["seed"].nunique()),
+            ),
             reads=reads,
             scope=scope(results, curves, provenance),
             sites=provenance.sites,
