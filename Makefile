@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint types bench ui acceptance browser picture schema clean
+.PHONY: help demo test lint types bench bench-transforms atlas ui acceptance browser picture schema clean
 
 help:
 	@echo "make demo        install, run studies/demo.yaml, say where the report is"
@@ -12,6 +12,8 @@ help:
 	@echo "make lint        style, types, import contracts"
 	@echo "make acceptance  check the results of a finished demo (make demo first)"
 	@echo "make bench       measure the harness; prints tables, writes JSON to build/bench"
+	@echo "make bench-transforms  the artifacts against TorchIO's and MONAI's"
+	@echo "make atlas       measure and picture every artifact at every severity into studies/artifacts/results"
 	@echo "make ui          open MLflow on the results, http://127.0.0.1:5000"
 	@echo "make picture     copy the demo's overview into studies/demo/results"
 	@echo "make schema      write studies/study.schema.json"
@@ -42,6 +44,15 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python tests/benchmarks/bench_harness.py --json build/bench/harness.json
+
+bench-transforms: $(STAMP)
+	$(BIN)/python tests/benchmarks/bench_transforms.py --json build/bench/transforms.json
+
+atlas: $(STAMP)
+	mkdir -p studies/artifacts/results
+	$(BIN)/scanproof severity-table -o studies/artifacts/results/severity-table.md \
+		-o studies/artifacts/results/severity-table.csv
+	$(BIN)/scanproof gallery -o studies/artifacts/results/gallery.png
 
 ui: $(STAMP)
 	$(BIN)/scanproof ui

@@ -21,7 +21,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["gallery", "--help"], ["--version"]])
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     """What makes help slow is imports: none of these may be loaded for it."""
     code = f"""
@@ -71,6 +71,13 @@ def test_plan_counts_tasks(tmp_path: Path) -> None:
             "tracking URI: must name a database",
         ),
         (["ui", "--root", "no such folder"], "tracking database must exist"),
+        (
+            ["severity-table", "--shift", "ghosts"],
+            "shift: unknown shift, got 'ghosts' (did you mean 'ghosting'? known:",
+        ),
+        (["severity-table", "-o", "table.xlsx"], "unknown kind of output file, got '.xlsx' (known: .csv, .json, .md)"),
+        (["gallery", "-o", "page.gif"], "page.gif: unknown kind of output file, got '.gif' (known: .html, .pdf, .png)"),
+        (["gallery", "--input", "README.md"], "README.md: file must be a readable NIfTI volume"),
     ],
 )
 def test_errors_are_one_line_with_code_two(arguments: list[str], message: str) -> None:

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import affine_transform, label, map_coordinates
 
 from scanproof.data.demo.anatomy import mni152, sample
 from scanproof.data.demo.generator import demo_cohort
 from scanproof.data.demo.lesions import MIN_AREA_MM2, VISIBLE_SHARE
 from scanproof.data.demo.scanner import RELAXATION, SCANNERS, TISSUES
+from scanproof.data.demo.shape import HeadShape
 from scanproof.data.demo.warp import COARSE_MM, random_diffeomorphism, smooth_noise
 from scanproof.errors import ScanproofError
 from scanproof.seeds import generator
@@ -134,6 +135,98 @@ def test_smooth_noise_has_unit_spread() -> None:
     field = smooth_noise((2, 40, 40), width=3.0, generator=generator(1, "noise"))
     assert field.std() == pytest.approx(1, abs=1e-5)
     assert np.abs(np.diff(field.numpy(), axis=-1)).mean() < 0.3
+
+
+SMALLER = HeadShape(size=0.71, aspect=1.15, ventricles=1.6)
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    """The same test subjects as usual, with another head and with another sequence."""
+    options = {"subjects": {"test": 6}, "slices": 4, "matrix": MATRIX, "seed": 3}
+    return tuple(
+        demo_cohort("north", **options, **changes) for changes in ({}, {"shape": SMALLER}, {"te": 0.6, "ti": 0.9})
+    )
+
+
+def test_other_heads_and_sequences_show_the_same_cases(pairs, north) -> None:
+    usual, head, sequence = pairs
+    assert np.array_equal(usual.images, north.select("test").images)
+    for other in (head, sequence):
+        assert other.cases.equals(usual.cases)
+        assert (other.acquisition.coils, other.acquisition.snr) == (usual.acquisition.coils, usual.acquisition.snr)
+        assert other.images.shape == usual.images.shape
+        assert np.abs(other.images - usual.images).mean() > 0.02
+    positive = usual.cases["label"].to_numpy() == 1
+    for cohort in pairs:  # who has lesions shows them, who has none shows none
+        assert cohort.findings[positive].any(axis=(1, 2, 3)).all()
+        assert not cohort.findings[~positive].any()
+    assert np.array_equal(sequence.findings, usual.findings)
+
+
+def test_a_smaller_head_holds_the_same_anatomy(pairs) -> None:
+    """Magnified by its size, it is the usual head: without wider ventricles up to interpolation."""
+    options = {"subjects": {"test": 2}, "slices": 4, "matrix": MATRIX, "seed": 3}
+    small = demo_cohort("north", **options, shape=HeadShape(size=0.8))
+    for image, usual in zip(small.images[:, 0], pairs[0].images, strict=False):
+        middle = (np.array(MATRIX) - 1) / 2
+        back = affine_transform(image, np.diag([0.8, 0.8]), offset=middle - 0.8 * middle, order=1)
+        assert np.corrcoef(back.ravel(), usual[0].ravel())[0, 1] > 0.97
+        assert (image > 0.1).sum() / (usual[0] > 0.1).sum() == pytest.approx(0.64, rel=0.03)
+
+
+def test_a_broader_head_is_wider_and_shorter(pairs) -> None:
+    usual, head, _ = pairs
+    for image, reference in zip(head.images[:, 0] > 0.1, usual.images[:, 0] > 0.1, strict=True):
+        (length, width), (usual_length, usual_width) = (
+            [np.ptp(np.flatnonzero(mask.any(axis=1 - axis))) for axis in (0, 1)] for mask in (image, reference)
+        )
+        assert (width / usual_width) / (length / usual_length) == pytest.approx(1.15, abs=0.06)
+
+
+def test_wider_ventricles_hold_more_fluid_and_fold_nothing() -> None:
+    y, x = torch.meshgrid(torch.arange(117.0), torch.arange(99.0), indexing="ij")
+    points = torch.stack([x, y, torch.full_like(x, 47)], dim=-1)
+    areas = []
+    for factor in (1, 1.3, 1.6):
+        moved = HeadShape(ventricles=factor).template(points)
+        maps = sample(mni152().maps, moved)
+        # the lateral ventricles are the fluid that lies within the brain, not at its surface
+        parts, count = label((maps[2] > 0.6).numpy())
+        areas.append(
+            sum((parts == k).sum() for k in range(1, count + 1) if abs((parts == k).nonzero()[1] - 49).max() < 18)
+        )
+        step = [np.gradient(moved[..., axis].numpy(), axis=1 - axis) for axis in (0, 1)]
+        assert min(s.min() for s in step) > 0
+        assert torch.equal(moved[..., 2], points[..., 2])
+        brain = maps[:3].sum(dim=0) > 0.5
+        if factor == 1:
+            usual = brain
+        else:  # magnified in the middle by what was asked for; the surface of the brain stays
+            assert 1 / step[0][58, 49] == pytest.approx(factor, rel=0.02)
+            assert (brain ^ usual).sum() < 0.005 * usual.sum()
+    assert areas[1] > 1.2 * areas[0]
+    assert areas[2] > 1.2 * areas[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"te": 0}, "contrast: te must be positive and finite, got 0"),
+        ({"ti": float("nan")}, "contrast: ti must be positive and finite, got nan"),
+        ({"ti": 4}, r"contrast: ti must stay below the repetition time of 9000 ms, got 10000"),
+    ],
+)
+def test_wrong_timing_is_named(change: dict, message: str) -> None:
+    with pytest.raises(ScanproofError, match=message):
+        demo_cohort("north", subjects={"test": 1}, slices=1, matrix=MATRIX, seed=1, **change)
+
+
+@pytest.mark.parametrize("name", ["size", "aspect", "ventricles"])
+def test_wrong_heads_are_named(name: str) -> None:
+    for value in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(ScanproofError, match=f"anatomy: {name} must be "):
+            HeadShape(**{name: value})
 
 
 def test_unknown_site_lists_known_ones() -> None:

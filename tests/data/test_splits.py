@@ -1,7 +1,6 @@
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from scanproof.data.splits import check_labels, check_splits, split_by_subject
 from scanproof.errors import ScanproofError

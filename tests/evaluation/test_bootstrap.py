@@ -3,8 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from scanproof.errors import ScanproofError
 from scanproof.evaluation.bootstrap import Bootstrap, percentile_interval, subject_weights

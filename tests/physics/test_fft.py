@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import sigpy
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from scanproof.errors import ScanproofError
 from scanproof.physics.fft import image_to_kspace, kspace_to_image

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import sigpy.mri
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from scanproof.errors import ScanproofError
 from scanproof.physics.coils import birdcage_sensitivities

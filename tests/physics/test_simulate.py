@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from scanproof.errors import ScanproofError
 from scanproof.physics.coils import birdcage_sensitivities, root_sum_of_squares

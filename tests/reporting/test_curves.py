@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from scanproof.evaluation.table import RESULT_COLUMNS, conform
 from scanproof.reporting.curves import CurveKey, Facet, axis_range, extract_curves, facets, grid_columns

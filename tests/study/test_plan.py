@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from scanproof.errors import ScanproofError
 from scanproof.study.executor import count_by_kind, missing_tasks
 from scanproof.study.fingerprint import ROOMS, code_fingerprint, code_version
 from scanproof.study.load import load_study
@@ -88,6 +89,88 @@ def test_a_study_without_classifiers_plans_images_alone(planned) -> None:
     counts = count_by_kind(planned(classification=[]).tasks)
     assert (counts["train_classifier"], counts["predict"]) == (0, 0)
     assert counts["reconstruct"] == 16
+
+
+COMPOSITION = {
+    "name": "both",
+    "compose": [
+        {"name": "snr", "severity": 2},
+        {"name": "anatomy", "severity": 1},
+        {"name": "ghosting", "severity": 3},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("shift", "cohorts"),
+    [
+        ({"name": "acceleration", "severities": [3]}, 0),
+        ({"name": "mask_type"}, 0),
+        ({"name": "coil_count", "severities": [2]}, 0),
+        ({"name": "snr", "severities": [5]}, 0),
+        ({"name": "contrast", "severities": [2]}, 2),
+        ({"name": "anatomy", "severities": [2]}, 2),
+        (COMPOSITION, 2),
+    ],
+    ids=lambda value: value["name"] if isinstance(value, dict) else "",
+)
+def test_a_shift_of_the_acquisition_trains_nothing(planned, small, shift: dict, cohorts: int) -> None:
+    first, second = planned(), planned(shifts=[*small["shifts"], shift])
+    for kind in ("fit_reconstruction", "train_classifier"):
+        assert keys(first, kind) == keys(second, kind)
+    new = [t for t in second.tasks if t.key not in {t.key for t in first.tasks}]
+    assert count_by_kind(new) == {
+        "cohort": cohorts,
+        "fit_reconstruction": 0,
+        "reconstruct": 4,  # two sites, two methods
+        "train_classifier": 0,
+        "predict": 16,
+        "evaluate": 1,
+    }
+    for task in new:
+        if task.kind == "cohort":
+            assert task.params["subjects"] == {"test": 6}
+        if task.kind == "reconstruct":
+            assert task.params["acceleration"] == (1 if task.params["method"] == "fully_sampled" else 2)
+            assert (task.params["shift"], len(task.inputs["cohort"])) == (shift["name"], 1)
+
+
+def test_another_severity_leaves_the_others(planned) -> None:
+    def shifts(part: int, *levels: int) -> list[dict]:
+        parts = [{"name": "anatomy"}, {"name": "ghosting", "severity": part}]
+        return [{"name": "both", "compose": parts, "severities": list(levels)}, {"name": "contrast", "severities": [1]}]
+
+    first, more, other = planned(shifts=shifts(2, 1)), planned(shifts=shifts(2, 1, 3)), planned(shifts=shifts(3, 1))
+    for kind in ("cohort", "reconstruct", "predict"):
+        assert keys(first, kind) < keys(more, kind)
+    assert keys(first, "cohort") == keys(other, "cohort")
+    assert len(keys(other, "reconstruct") - keys(first, "reconstruct")) == 4
+
+
+def sampling(plan: Plan, shift: str) -> dict[str, dict]:
+    return {str(t.params["method"]): t.params["sampling"] for t in plan.reconstructions if t.params["shift"] == shift}
+
+
+def test_sampling_changes_for_methods_that_undersample_alone(planned) -> None:
+    parts = [{"name": "acceleration", "severity": 4}, {"name": "mask_type", "severity": 1}]
+    acquisition = {"mask": "equispaced", "accelerations": [2], "center_fraction": 0.15}
+    plan = planned(shifts=[{"name": "faster", "compose": parts}], acquisition=acquisition)
+    full = {"mask": "full", "acceleration": 1.0, "center_fraction": 0.0}
+    assert sampling(plan, "none") == {
+        "fully_sampled": full,
+        "unet": {"mask": "equispaced", "acceleration": 2, "center_fraction": 0.15},
+    }
+    assert sampling(plan, "faster") == {
+        "fully_sampled": full,
+        "unet": {"mask": "random", "acceleration": 6, "center_fraction": pytest.approx(0.05)},
+    }
+    (fit,) = plan.fits
+    assert (fit.params["mask"], fit.params["acceleration"]) == ("equispaced", 2)
+
+
+def test_a_shift_of_the_sampling_needs_a_method_that_undersamples(planned) -> None:
+    with pytest.raises(ScanproofError, match="shifts: a shift of the sampling needs a reconstruction of undersampled"):
+        planned(shifts=[{"name": "mask_type"}], reconstruction=[{"name": "fully_sampled"}])
 
 
 def test_only_what_is_needed_is_asked_for(planned, tmp_path: Path) -> None:

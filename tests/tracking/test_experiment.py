@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from scanproof.errors import ScanproofError
-from scanproof.tracking import client as tracking_client
-from scanproof.tracking import sqlite
+from scanproof.tracking import client as tracking_client, sqlite
 from scanproof.tracking.client import connect
 from scanproof.tracking.experiment import artifact_location, prepare
 from scanproof.tracking.uri import default_tracking_uri

@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from mlflow.utils.validation import _validate_metric_name, _validate_param_name
 
 from scanproof.tracking.metrics import (

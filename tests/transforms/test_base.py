@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import pytest
 import torch
@@ -15,10 +15,10 @@ class Recorder(Shift):
     """Doubles what it is given and keeps it."""
 
     name: ClassVar[str] = "recorder"
-    acts_on: ClassVar[Literal["kspace", "image"]] = "kspace"
+    acts_on = "kspace"
 
-    def __init__(self, *, severity: int | None = None, gain: float | None = None) -> None:
-        super().__init__(severity, gain=gain)
+    def __init__(self, *, severity: int | None = None, gain: float | None = None, seed: int = 0) -> None:
+        super().__init__(severity, seed=seed, gain=gain)
 
     @classmethod
     def graded(cls, severity: int) -> dict[str, float]:
@@ -30,7 +30,7 @@ class Recorder(Shift):
 
 
 class ImageRecorder(Recorder):
-    acts_on: ClassVar[Literal["kspace", "image"]] = "image"
+    acts_on = "image"
 
 
 def test_kspace_shift(kspace, image):
@@ -48,6 +48,58 @@ def test_image_shift(kspace, image):
     torch.testing.assert_close(image_to_kspace(shift.seen)[0], kspace)
     torch.testing.assert_close(shift(image), 2 * image)
     assert torch.equal(shift.seen[0], image)
+
+
+class LineRecorder(Recorder):
+    acts_on = "lines"
+
+
+class PlainRecorder(Recorder):
+    acts_on = "any"
+
+
+@pytest.mark.parametrize("axis", [-1, 0])
+def test_line_shift(kspace, image, axis):
+    shift = LineRecorder(gain=2)
+    shift.axis = axis
+    torch.testing.assert_close(shift(kspace), 2 * kspace)
+    assert torch.equal(shift.seen[0], kspace)
+    torch.testing.assert_close(shift(image), 2 * image)
+    # k-space along the one axis, image along the other
+    torch.testing.assert_close(
+        image_to_kspace(image.movedim(axis % 2 + 1, -1), spatial_dims=1), shift.seen[0].movedim(axis % 2 + 1, -1)
+    )
+
+
+def test_shift_of_either(kspace, image):
+    shift = PlainRecorder(gain=2)
+    torch.testing.assert_close(shift(kspace), 2 * kspace)
+    assert torch.equal(shift.seen[0], kspace)
+    torch.testing.assert_close(shift(image), 2 * image)
+    assert torch.equal(shift.seen[0], image)
+
+
+def test_nothing_to_change_warns(image):
+    with pytest.warns(UserWarning, match="recorder: there was nothing to change in this image"):
+        Recorder(gain=1.0)(torch.zeros_like(image))
+
+
+def test_seed_of_the_call_goes_before_that_of_the_constructor(image):
+    class Noise(PlainRecorder):
+        def corrupt(self, data, *, generator, spacing):
+            return data + torch.rand(data.shape, generator=generator)
+
+    assert torch.equal(Noise(gain=1, seed=4)(image), Noise(gain=1)(image, seed=4))
+    assert not torch.equal(Noise(gain=1, seed=4)(image), Noise(gain=1, seed=4)(image, seed=5))
+
+
+def test_whole_numbers(image):
+    class Counter(Recorder):
+        counts = frozenset({"gain"})
+
+    assert Counter(gain=2.0).parameters == {"gain": 2.0}
+    with pytest.raises(ScanproofError, match=r"recorder: gain must be a whole number, got 2\.5"):
+        Counter(gain=2.5)
 
 
 def test_magnitude_is_taken_not_the_real_part(image):

@@ -12,7 +12,7 @@ from scanproof.transforms import ComplexNoise
 
 
 def noisy(data, seed=1, **options):
-    return ComplexNoise(**options).set_random_state(seed=seed)(data)
+    return ComplexNoise(**options, seed=seed)(data)
 
 
 @pytest.mark.parametrize("level", [0.05, 0.4])
@@ -78,6 +78,31 @@ def test_channels_have_their_own_strength(brain):
     assert 8 < float(result[1].std() / result[0].std()) < 12
     bright = brain[0] > 0.5  # where the magnitude does not bias the noise
     assert abs(np.corrcoef(result[0][bright], result[1][bright])[0, 1]) < 0.1
+
+
+def test_gradient_does_not_change_the_noise(brain):
+    """Images that want a gradient and those that do not take different ways to the same pattern."""
+    plain = noisy(brain, severity=3)
+    torch.testing.assert_close(noisy(brain.clone().requires_grad_(), severity=3).detach(), plain, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(noisy(brain.double(), severity=3).float(), plain, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1.0, 1000.0])
+def test_standard_deviation_of_many_parts(offset):
+    volume = torch.rand(1, 70, 80, 60, generator=torch.Generator().manual_seed(4)) + offset
+    std = 0.1 * float(volume.double().std(correction=0))
+    if offset:  # far above the noise, where the magnitude sees the one channel of it
+        np.testing.assert_allclose((noisy(volume, level=0.1) - volume).double().std(), std, rtol=5e-3)
+    kspace = image_to_kspace(volume.double(), spatial_dims=3)
+    np.testing.assert_allclose((noisy(kspace, level=0.1) - kspace).real.std(), std, rtol=5e-3)
+
+
+def test_constant_channel_has_no_noise(brain):
+    images = torch.cat([torch.full_like(brain, 0.3), brain])
+    with pytest.warns(UserWarning, match="a constant image has no standard deviation, it got no noise"):
+        result = noisy(images, severity=5)
+    assert torch.equal(result[0], images[0])
+    assert not torch.allclose(result[1], images[1])
 
 
 def test_level_zero_is_refused():

@@ -10,7 +10,7 @@ from scanproof.transforms import RigidMotion
 
 
 def moved(data, seed=1, spacing=None, **options):
-    return RigidMotion(**options).set_random_state(seed=seed)(data, spacing=spacing)
+    return RigidMotion(**options, seed=seed)(data, spacing=spacing)
 
 
 @pytest.mark.parametrize("events", [1, 2, 4, 10])
@@ -81,14 +81,12 @@ def test_poses_of_fewer_events_are_the_first_of_more(kspace):
     [
         ({"rotation": 0, "translation": 0, "events": 2}, "rigid_motion: rotation and translation must not both be 0"),
         (
-            {"rotation": -1, "translation": 0, "events": 2},
-            r"rigid_motion: rotation must be finite .* 0, got -1",
+            {"rotation": 1, "translation": float("inf"), "events": 2},
+            "rigid_motion: translation must be finite and at least 0, got inf",
         ),
-        (
-            {"rotation": 1, "translation": 0, "events": 0},
-            "events must be an integer of at least 1, got 0",
-        ),
-        ({"rotation": 1, "translation": 0, "events": 1.5}, "events must be an integer of at least 1, got 1.5"),
+        ({"rotation": 31, "translation": 0, "events": 2}, r"rigid_motion: rotation must be in \[0, 30\], got 31"),
+        ({"rotation": 1, "translation": 0, "events": 0}, "rigid_motion: events must be at least 1, got 0"),
+        ({"rotation": 1, "translation": 0, "events": 1.5}, "rigid_motion: events must be a whole number, got 1.5"),
     ],
 )
 def test_bad_options(options, text):

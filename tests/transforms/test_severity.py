@@ -10,24 +10,27 @@ from scanproof.transforms.severity import GRADINGS, check_severity, parameters
 def test_the_table():
     assert parameters("rigid_motion", 1) == {"rotation": 1, "translation": 2, "events": 2}
     assert parameters("rigid_motion", 5) == {"rotation": 5, "translation": 10, "events": 10}
-    assert parameters("ghosting", 5) == {"ghosts": 11, "intensity": 1.0}
-    assert parameters("bias_field", 2) == {"coefficient": 0.6}
+    assert parameters("ghosting", 5) == {"ghosts": 4, "intensity": 1.0}
+    assert parameters("resolution_loss", 5) == {"factor": 4.0}
     assert parameters("complex_noise", 4) == {"level": 0.3}
     assert parameters("complex_noise", 0) == {}
 
 
 @pytest.mark.parametrize("shift", sorted(GRADINGS))
-def test_every_parameter_grows_and_has_a_source(shift):
+def test_every_parameter_is_monotone_and_has_a_source(shift):
     grading = GRADINGS[shift]
     assert len(grading.levels) == 5
     assert grading.source
-    for name in grading.units:
-        assert np.all(np.diff([level[name] for level in grading.levels]) > 0)
+    assert all(grading.units.values())
+    steps = {name: np.diff([level[name] for level in grading.levels]) for name in grading.units}
+    assert all(np.all(values >= 0) or np.all(values <= 0) for values in steps.values())
+    # of several parameters one may rest, but not all at once
+    assert np.all(np.any([values != 0 for values in steps.values()], axis=0))
 
 
 def test_the_table_cannot_be_changed():
     parameters("ghosting", 1)["ghosts"] = 99
-    assert parameters("ghosting", 1)["ghosts"] == 3
+    assert parameters("ghosting", 1)["ghosts"] == 8
     with pytest.raises(TypeError, match="does not support item assignment"):
         GRADINGS["ghosting"].levels[0]["ghosts"] = 99
 

@@ -30,6 +30,12 @@ Data = Annotated[
 Manifest = Annotated[
     Path | None, typer.Option("--manifest", metavar="CSV", help="Its manifest; default DIR/cohort.csv.")
 ]
+Image = Annotated[
+    Path | None, typer.Option("--input", metavar="IMAGE", help="A NIfTI file; default simulated subjects.")
+]
+Shifts = Annotated[
+    list[str] | None, typer.Option("--shift", metavar="NAME", help="Only this shift; may be given several times.")
+]
 TrackingUri = Annotated[
     str | None,
     typer.Option("--tracking-uri", metavar="URI", help="MLflow; default $MLFLOW_TRACKING_URI or ROOT/mlflow.db."),
@@ -131,6 +137,79 @@ def ui(
     for name, address in study_addresses(uri, host=host, port=port).items():
         print(f"{name}: {address}", flush=True)
     raise typer.Exit(serve_ui(uri, host=host, port=port))
+
+
+@app.command("severity-table")
+def severity_table(
+    image: Image = None,
+    shift: Shifts = None,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write .md, .csv or .json; may be given several times."),
+    ] = None,
+) -> None:
+    """Measure what every severity of every shift does to an image; exit code 1 where one is not monotone."""
+    from scanproof.atlas.families import by_family
+    from scanproof.atlas.write import TABLES, check_output, write_table
+
+    # what is wrong is said before anything slow begins
+    names, files = by_family(shift), [check_output(path, TABLES) for path in output or []]
+
+    from rich.console import Console
+
+    from scanproof.atlas.console import console_table, tracked
+    from scanproof.atlas.measure import measure_shift
+    from scanproof.atlas.sources import measured
+    from scanproof.atlas.table import SeverityTable
+
+    anatomies = measured(image)
+    levels = [level for name in tracked(names, doing="measuring") for level in measure_shift(name, anatomies)]
+    table = SeverityTable(
+        levels=levels, anatomies=anatomies.text, command=_command("severity-table", image, shift, output)
+    )
+    Console().print(console_table(table))
+    for path in files:
+        print(write_table(table, path))
+    for (name, _), fault in table.faults.items():
+        print(f"scanproof: not monotone: {name}: {fault}", file=sys.stderr)
+    raise typer.Exit(1 if table.faults else 0)
+
+
+@app.command()
+def gallery(
+    image: Image = None,
+    index: Annotated[
+        int | None,
+        typer.Option("--slice", metavar="N", help="Axial slice, from 0 at the bottom; default the middle."),
+    ] = None,
+    shift: Shifts = None,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="A .html, .png or .pdf file.")] = Path(
+        "gallery.html"
+    ),
+) -> None:
+    """Show every severity of every shift on one page."""
+    from scanproof.atlas.families import by_family
+    from scanproof.atlas.write import GALLERIES, check_output, write_gallery
+
+    names, path = by_family(shift), check_output(output, GALLERIES)
+
+    from scanproof.atlas.console import tracked
+    from scanproof.atlas.gallery import gallery_row
+    from scanproof.atlas.sources import shown
+
+    anatomies = shown(image, index=index)
+    rows = [gallery_row(name, anatomies) for name in tracked(names, doing="drawing")]
+    choice = [] if index is None else ["--slice", str(index)]
+    command = _command("gallery", image, shift, [output], *choice)
+    print(write_gallery(rows, path, text=anatomies.text, command=command))
+
+
+def _command(name: str, image: Path | None, shifts: list[str] | None, files: list[Path] | None, *more: str) -> str:
+    """The command as a reader may repeat it, without the image's name, which may be a patient's."""
+    parts = [name, *(["--input", "IMAGE"] if image else []), *more]
+    for option, values in (("--shift", shifts), ("--output", files)):
+        parts += [part for value in values or [] for part in (option, str(value))]
+    return shlex.join(["scanproof", *parts])
 
 
 def _cores() -> int:

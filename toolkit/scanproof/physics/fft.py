@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from scanproof.errors import ScanproofError
@@ -30,10 +32,7 @@ def image_to_kspace(image: torch.Tensor, *, spatial_dims: int = 2) -> torch.Tens
         >>> image_to_kspace(torch.ones(1, 4, 4))[0, 2, 2]
         tensor(4.+0.j)
     """
-    axes = _axes(image, spatial_dims)
-    spectrum = torch.fft.fftn(torch.fft.ifftshift(image, dim=axes), dim=axes, norm="ortho")
-    kspace: torch.Tensor = torch.fft.fftshift(spectrum, dim=axes)
-    return kspace
+    return centred_fft(image, axes=_axes(image, spatial_dims))
 
 
 def kspace_to_image(kspace: torch.Tensor, *, spatial_dims: int = 2) -> torch.Tensor:
@@ -54,10 +53,48 @@ def kspace_to_image(kspace: torch.Tensor, *, spatial_dims: int = 2) -> torch.Ten
         >>> torch.allclose(kspace_to_image(image_to_kspace(image)).real, image, atol=1e-6)
         True
     """
-    axes = _axes(kspace, spatial_dims)
-    shifted = torch.fft.ifftn(torch.fft.ifftshift(kspace, dim=axes), dim=axes, norm="ortho")
-    image: torch.Tensor = torch.fft.fftshift(shifted, dim=axes)
-    return image
+    return centred_ifft(kspace, axes=_axes(kspace, spatial_dims))
+
+
+def centred_fft(x: torch.Tensor, *, axes: Sequence[int]) -> torch.Tensor:
+    """The transform of :func:`image_to_kspace` over any axes.
+
+    Args:
+        x: real or complex.
+        axes: which to transform.
+
+    Returns:
+        Complex of the same shape.
+
+    Example:
+        >>> centred_fft(torch.ones(2, 4), axes=(-1,))[0].real.tolist()
+        [0.0, 0.0, 2.0, 0.0]
+    """
+    chosen = tuple(axes)
+    spectrum = torch.fft.fftn(torch.fft.ifftshift(x, dim=chosen), dim=chosen, norm="ortho")
+    centred: torch.Tensor = torch.fft.fftshift(spectrum, dim=chosen)
+    return centred
+
+
+def centred_ifft(x: torch.Tensor, *, axes: Sequence[int]) -> torch.Tensor:
+    """Inverse, and adjoint, of :func:`centred_fft`.
+
+    Args:
+        x: real or complex.
+        axes: which to transform.
+
+    Returns:
+        Complex of the same shape.
+
+    Example:
+        >>> x = torch.rand(2, 5)
+        >>> torch.allclose(centred_ifft(centred_fft(x, axes=(0, 1)), axes=(0, 1)).real, x, atol=1e-6)
+        True
+    """
+    chosen = tuple(axes)
+    shifted = torch.fft.ifftn(torch.fft.ifftshift(x, dim=chosen), dim=chosen, norm="ortho")
+    centred: torch.Tensor = torch.fft.fftshift(shifted, dim=chosen)
+    return centred
 
 
 def _axes(x: torch.Tensor, spatial_dims: int) -> tuple[int, ...]:

@@ -15,6 +15,8 @@ RECONSTRUCTORS: Registry[Reconstructor] = Registry(
         "fully_sampled": "scanproof.reconstruction.zero_filled:FullySampled",
         "zero_filled": "scanproof.reconstruction.zero_filled:ZeroFilled",
         "cg_sense": "scanproof.reconstruction.cg_sense:CgSense",
+        "cs_tv": "scanproof.reconstruction.total_variation:TotalVariation",
+        "cs_wavelet": "scanproof.reconstruction.wavelet_sparsity:WaveletSparsity",
         "unet": "scanproof.reconstruction.unet:UNet",
     },
     group="scanproof.reconstructors",

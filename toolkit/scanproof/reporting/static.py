@@ -18,8 +18,7 @@ from scanproof.reporting.drawing import curve_grid, image_grid, rows_height, she
 from scanproof.reporting.model import ImagePanel
 from scanproof.reporting.ranking import rank_chains
 from scanproof.reporting.style import INK
-from scanproof.reporting.vocabulary import Chain, norm_label, plain, speed_label
-from scanproof.reporting.vocabulary import metric as wording
+from scanproof.reporting.vocabulary import Chain, metric as wording, norm_label, plain, speed_label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, FigureBase

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,7 +15,8 @@ from torch import Tensor
 
 from scanproof.data.cohort import Cohort
 from scanproof.data.keys import KSPACE, MASK, REFERENCE, SENSITIVITIES
-from scanproof.physics.coils import birdcage_sensitivities
+from scanproof.errors import ScanproofError
+from scanproof.physics.coils import birdcage_sensitivities, root_sum_of_squares
 from scanproof.physics.masks import cartesian_mask
 from scanproof.physics.noise import complex_gaussian
 from scanproof.physics.simulate import synthetic_kspace
@@ -31,6 +34,25 @@ class Sampling:
     mask: Literal["full", "random", "equispaced"]
     acceleration: float
     center_fraction: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """How an examination differs from the site's protocol.
+
+    Args:
+        artifacts: names of :data:`scanproof.transforms.SHIFTS` and severities, in the order in which they act.
+        coils: share of the receive coils that work, in (0, 1]; at least one does.
+        snr: what the signal-to-noise ratio is divided by, positive.
+    """
+
+    artifacts: tuple[tuple[str, int], ...] = ()
+    coils: float = 1.0
+    snr: float = 1.0
+
+
+#: no change
+PROTOCOL = Changes()
 
 
 class ScanMemory:
@@ -60,9 +82,10 @@ class ScanMemory:
 class AcquiredCohort(Sequence[dict[str, Tensor]]):
     """A cohort as its scanner acquires it, one sample a slice, made when asked for.
 
-    The order of events is the scanner's: the object, seen by the coils, with the shift's artifact; then receiver
-    noise; then the sampling mask. Phase, noise, mask and artifact of a case are drawn from seeds that depend on
-    the case alone: the same case meets the same noise under every severity, and reconstructions are paired.
+    The order of events is the scanner's: the object, seen by the coils, with the artifacts; then receiver noise; then
+    the sampling mask. Phase, noise, mask and artifacts of a case are drawn from seeds that depend on the case (and on
+    the artifact's name) alone: the same case meets the same noise under every severity, an artifact has the same
+    pattern alone and in company, and reconstructions are paired. Coils that work keep their noise, too.
 
     K-space is synthetic: it is made from magnitude images.
 
@@ -70,8 +93,7 @@ class AcquiredCohort(Sequence[dict[str, Tensor]]):
         cohort: the images.
         sampling: how k-space is sampled.
         seed: the study's seed.
-        shift: a name of :data:`scanproof.transforms.SHIFTS`, or None.
-        severity: of the shift.
+        changes: how the examination differs from the site's protocol.
         memory: where scans are kept for the next method.
         identity: tells this cohort's data from others in the memory.
     """
@@ -82,8 +104,7 @@ class AcquiredCohort(Sequence[dict[str, Tensor]]):
         *,
         sampling: Sampling,
         seed: int,
-        shift: str | None = None,
-        severity: int = 0,
+        changes: Changes = PROTOCOL,
         memory: ScanMemory | None = None,
         identity: str = "",
     ) -> None:
@@ -92,9 +113,12 @@ class AcquiredCohort(Sequence[dict[str, Tensor]]):
         self.identity = identity
         self.sampling = sampling
         self.seed = seed
-        self.shift_name = shift
-        self.shift = SHIFTS.create(shift, {"severity": severity}) if shift is not None and severity > 0 else None
-        self.sensitivities = _sensitivities(cohort.acquisition.coils, tuple(cohort.images.shape[-2:]))
+        self.changes = changes
+        self.artifacts = [SHIFTS.create(name, {"severity": severity}) for name, severity in changes.artifacts]
+        self.coils = working_coils(cohort.acquisition.coils, share=changes.coils)
+        self.sensitivities = _sensitivities(
+            cohort.acquisition.coils, tuple(cohort.images.shape[-2:]), working=tuple(self.coils)
+        )
 
     def __len__(self) -> int:
         return len(self.cohort.cases)
@@ -125,22 +149,50 @@ class AcquiredCohort(Sequence[dict[str, Tensor]]):
 
     def _scan(self, image: Tensor, name: tuple[str, str]) -> Tensor:
         """Fully sampled k-space of one case."""
-        key = (self.identity, self.seed, *name, self.shift_name, self.shift.severity if self.shift else 0)
+        key = (self.identity, self.seed, *name, self.changes)
         if (known := self.memory.get(key)) is not None:
             return known
         kspace = synthetic_kspace(image, self.sensitivities, generator=generator(self.seed, "phase", *name))
-        if self.shift is not None:
-            self.shift.set_random_state(seed=derive_seed(self.seed, "shift", str(self.shift_name), *name))
-            kspace = self.shift(kspace, spacing=self.cohort.acquisition.spacing)
+        before: Counter[str] = Counter()
+        for (artifact, _), shift in zip(self.changes.artifacts, self.artifacts, strict=True):
+            # an artifact that comes twice has another pattern the second time
+            again = [before[artifact]] if before[artifact] else []
+            before[artifact] += 1
+            pattern = derive_seed(self.seed, "shift", artifact, *name, *again)
+            kspace = shift(kspace, spacing=self.cohort.acquisition.spacing, seed=pattern)
         noise_rng = generator(self.seed, "noise", *name)
-        kspace = kspace + complex_gaussian(kspace.shape, std=self._noise_std(image), generator=noise_rng)
+        everywhere = (self.cohort.acquisition.coils, *kspace.shape[1:])
+        noise = complex_gaussian(everywhere, std=self._noise_std(image), generator=noise_rng)
+        kspace = kspace + noise[self.coils]
         self.memory.put(key, kspace)
         return kspace
 
     def _noise_std(self, image: Tensor) -> float:
         peak = float(image.max())
         signal = float(image[image > OBJECT_SHARE * peak].mean()) if peak > 0 else 0.0
-        return signal / self.cohort.acquisition.snr
+        # sensitivities are normalised anew over the coils that work: what signal the others saw is lost
+        weaker = math.sqrt(self.cohort.acquisition.coils / len(self.coils))
+        return signal / self.cohort.acquisition.snr * self.changes.snr * weaker
+
+
+def working_coils(coils: int, *, share: float) -> list[int]:
+    """Which elements of an array work: some of them, as evenly around it as can be.
+
+    Args:
+        coils: number of elements.
+        share: of them that work, in (0, 1]; rounded, and at least one.
+
+    Raises:
+        ScanproofError: a share out of range.
+
+    Example:
+        >>> working_coils(8, share=0.375)
+        [0, 2, 5]
+    """
+    if not 0 < share <= 1:
+        raise ScanproofError("share of the coils that work must be in (0, 1]", value=share)
+    count = max(1, math.floor(coils * share + 0.5))
+    return [number * coils // count for number in range(count)]
 
 
 def collate(samples: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -169,5 +221,9 @@ def restore(integers: np.ndarray, slopes: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=8)
-def _sensitivities(coils: int, shape: tuple[int, ...]) -> Tensor:
-    return birdcage_sensitivities(coils, shape)
+def _sensitivities(coils: int, shape: tuple[int, ...], *, working: tuple[int, ...]) -> Tensor:
+    maps = birdcage_sensitivities(coils, shape)
+    if len(working) == coils:
+        return maps
+    left = maps[list(working)]
+    return left / root_sum_of_squares(left, dim=0, keepdim=True)

@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from scanproof.classification import CLASSIFIERS
 from scanproof.classification.norms import Norm
 from scanproof.data.demo.scanner import SCANNERS
-from scanproof.errors import unknown_name
+from scanproof.errors import ScanproofError, unknown_name
 from scanproof.reconstruction import RECONSTRUCTORS
-from scanproof.transforms import SHIFTS
-
-T = TypeVar("T")
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+from scanproof.study.acquisition_shifts import RENDERED, accelerate
+from scanproof.study.fields import Model, once, plain_name
+from scanproof.study.shift_plans import AnyShiftPlan
 
 Options = dict[str, bool | int | float | str | list[bool | int | float | str]]
 Matrix = tuple[Annotated[int, Field(ge=16, le=4096)], Annotated[int, Field(ge=16, le=4096)]]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-def _once(values: list[T], what: str) -> list[T]:
-    for value in values:
-        if values.count(value) > 1:
-            raise ValueError(f"{what} must be listed once, got {value!r} twice")
-    return values
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
-
-
-class Subjects(_Model):
+class Subjects(Model):
     """Number of subjects of each split; external sites have the test split alone."""
 
     train: int = Field(160, ge=2)
@@ -43,12 +29,16 @@ class Subjects(_Model):
     test: int = Field(24, ge=2)
 
 
-class DemoData(_Model):
+class DemoData(Model):
     """The demo cohort: simulated subjects with real anatomy at three simulated sites."""
 
     kind: Literal["demo"]
     sites: list[str] = Field(list(SCANNERS), min_length=1, description="demo sites to test")
-    training_sites: list[str] = Field(["north"], min_length=1, description="sites whose train and val splits are used")
+    training_sites: list[str] = Field(
+        ["north"],
+        min_length=1,
+        description="sites whose train and val splits are used; the others show what a change of site does",
+    )
     subjects: Subjects = Subjects()
     slices: int = Field(5, ge=1, le=24, description="axial slices a subject")
     matrix: Matrix = Field((112, 96), description="rows and columns of the images, 2 mm voxels")
@@ -59,7 +49,7 @@ class DemoData(_Model):
         for name in names:
             if name not in SCANNERS:
                 raise unknown_name("demo site", name, SCANNERS)
-        return _once(names, "site")
+        return once(names, "site")
 
     @model_validator(mode="after")
     def _trained_sites_exist(self) -> Self:
@@ -69,7 +59,7 @@ class DemoData(_Model):
         return self
 
 
-class Fractions(_Model):
+class Fractions(Model):
     """Shares of a training site's subjects in each split, where the manifest has no ``split`` column."""
 
     train: Share = 0.6
@@ -84,14 +74,17 @@ class Fractions(_Model):
         return self
 
 
-class NiftiData(_Model):
+class NiftiData(Model):
     """A folder of NIfTI volumes with a CSV manifest (subject, site, path, label and optionally split)."""
 
     kind: Literal["nifti"]
     manifest: Path = Field(description="CSV file; a relative path is relative to the study file")
     root: Path | None = Field(None, description="folder of the manifest's relative paths; default: the manifest's")
     training_sites: list[str] | None = Field(
-        None, min_length=1, description="sites with train and val splits; default: the site with most subjects"
+        None,
+        min_length=1,
+        description="sites with train and val splits; default: the site with most subjects. The others show what a "
+        "change of site does",
     )
     fractions: Fractions = Fractions()
     slices: int = Field(5, ge=1, le=512, description="axial slices a volume")
@@ -112,7 +105,7 @@ class NiftiData(_Model):
         return extent
 
 
-class AcquisitionPlan(_Model):
+class AcquisitionPlan(Model):
     """How k-space is sampled before methods that reconstruct undersampled data."""
 
     mask: Literal["random", "equispaced"] = "equispaced"
@@ -122,33 +115,14 @@ class AcquisitionPlan(_Model):
     @field_validator("accelerations")
     @classmethod
     def _unique(cls, values: list[float]) -> list[float]:
-        return _once(values, "acceleration")
+        return once(values, "acceleration")
 
 
-class ShiftPlan(_Model):
-    """One artifact and the severities at which it is applied (0, the clean condition, is always tested)."""
-
-    name: str
-    severities: list[Annotated[int, Field(ge=1, le=5)]] = Field([1, 2, 3, 4, 5], min_length=1)
-
-    @field_validator("name")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        if name not in SHIFTS:
-            raise unknown_name("shift", name, SHIFTS)
-        return name
-
-    @field_validator("severities")
-    @classmethod
-    def _unique(cls, values: list[int]) -> list[int]:
-        return _once(values, "severity")
-
-
-class ReconstructionPlan(_Model):
+class ReconstructionPlan(Model):
     """One reconstruction method."""
 
     name: str
-    options: Options = {}
+    options: Options = Field({})
 
     @model_validator(mode="after")
     def _known(self) -> Self:
@@ -159,7 +133,7 @@ class ReconstructionPlan(_Model):
         return self
 
 
-class TrainingPlan(_Model):
+class TrainingPlan(Model):
     """How a classifier is trained; see :class:`scanproof.training.engine.TrainingOptions`."""
 
     epochs: int = Field(20, ge=1)
@@ -169,14 +143,18 @@ class TrainingPlan(_Model):
     patience: int = Field(8, ge=1)
 
 
-class ClassifierPlan(_Model):
+class ClassifierPlan(Model):
     """One classifier in several normalizations, each trained with several seeds."""
 
     name: str
     norms: list[Norm] = Field(["batch", "group", "layer"], min_length=1)
     seeds: list[Annotated[int, Field(ge=0)]] = Field([1], min_length=1)
-    options: Options = {}
-    train_on: str = Field("fully_sampled", description="reconstruction whose clean images it learns from")
+    options: Options = Field({})
+    train_on: str = Field(
+        "fully_sampled",
+        description="reconstruction whose clean images it learns from; it is tested behind all, so another one here "
+        "shows the mismatch of classifier and reconstruction",
+    )
     training: TrainingPlan = TrainingPlan()
 
     @model_validator(mode="after")
@@ -190,10 +168,10 @@ class ClassifierPlan(_Model):
     @field_validator("norms", "seeds")
     @classmethod
     def _unique(cls, values: list[object]) -> list[object]:
-        return _once(values, "entry")
+        return once(values, "entry")
 
 
-class EvaluationPlan(_Model):
+class EvaluationPlan(Model):
     """Intervals and operating point."""
 
     confidence: float = Field(0.95, gt=0.5, lt=1)
@@ -201,13 +179,13 @@ class EvaluationPlan(_Model):
     sensitivity: float = Field(0.9, gt=0, lt=1, description="the threshold reaches it on clean validation data")
 
 
-class Compute(_Model):
+class Compute(Model):
     """What bit-identical results need to be fixed."""
 
     threads: int = Field(1, ge=1, le=256, description="CPU threads a task; another number may change last digits")
 
 
-class Study(_Model):
+class Study(Model):
     """A study: which chains are tested on which data under which shifts."""
 
     name: str = Field(description="letters, digits, dot, dash and underscore; names the output and the experiment")
@@ -215,7 +193,9 @@ class Study(_Model):
     seed: int = Field(2024, ge=0, description="seed of everything random")
     data: Annotated[DemoData | NiftiData, Field(discriminator="kind")]
     acquisition: AcquisitionPlan = AcquisitionPlan()
-    shifts: list[ShiftPlan] = []
+    shifts: list[AnyShiftPlan] = Field(
+        [], description="artifacts, changes of the test acquisition, and compositions of them"
+    )
     reconstruction: list[ReconstructionPlan] = Field(min_length=1)
     classification: list[ClassifierPlan] = Field([], description="leave out to study reconstruction alone")
     evaluation: EvaluationPlan = EvaluationPlan()
@@ -224,14 +204,12 @@ class Study(_Model):
     @field_validator("name")
     @classmethod
     def _plain(cls, name: str) -> str:
-        if not NAME.fullmatch(name):
-            raise ValueError("must start with a letter or digit and hold only letters, digits, '.', '-' and '_'")
-        return name
+        return plain_name(name)
 
     @field_validator("shifts", "reconstruction", "classification")
     @classmethod
-    def _unique_names(cls, plans: list[ShiftPlan | ReconstructionPlan | ClassifierPlan]) -> list[object]:
-        _once([plan.name for plan in plans], "name")
+    def _unique_names(cls, plans: list[AnyShiftPlan | ReconstructionPlan | ClassifierPlan]) -> list[object]:
+        once([plan.name for plan in plans], "name")
         return list(plans)
 
     @model_validator(mode="after")
@@ -242,4 +220,27 @@ class Study(_Model):
                 raise unknown_name(
                     f"reconstruction for classifier {classifier.name!r} to train on", classifier.train_on, methods
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _shifts_fit_the_data(self) -> Self:
+        for number, shift in enumerate(self.shifts):
+            key = f"shifts[{number}]"
+            for condition in shift.conditions():
+                if condition.rendering and not isinstance(self.data, DemoData):
+                    raise ScanproofError(
+                        "needs the demo cohort: it renders subjects again from their tissue maps, which images of "
+                        "patients do not have",
+                        key=key,
+                        value=", ".join(sorted(RENDERED & condition.rendering.keys())),
+                        hint="test another site of your own data, or gamma_up and gamma_down for contrast",
+                    )
+                for acceleration in self.acquisition.accelerations if condition.acceleration > 1 else []:
+                    accelerate(
+                        acceleration,
+                        self.acquisition.center_fraction,
+                        factor=condition.acceleration,
+                        lines=self.data.matrix[1],
+                        key=key,
+                    )
         return self

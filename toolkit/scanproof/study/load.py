@@ -10,7 +10,16 @@ from pydantic import BaseModel, ValidationError
 from yaml.constructor import ConstructorError
 
 from scanproof.errors import ScanproofError, unknown_name
-from scanproof.study.definition import NiftiData, Study
+from scanproof.study.definition import DemoData, NiftiData, Study
+from scanproof.study.shift_plans import CompositionPlan, ShiftPlan
+
+#: which model of several a part of an error's location stands for; no key has such a name
+_VARIANTS: dict[str, type[BaseModel]] = {
+    "demo": DemoData,
+    "nifti": NiftiData,
+    "single": ShiftPlan,
+    "composition": CompositionPlan,
+}
 
 
 def load_study(path: Path, *, data: Path | None = None, manifest: Path | None = None) -> Study:
@@ -99,7 +108,7 @@ def _explain(error: ValidationError, path: Path) -> ScanproofError:
     """The first error in one line, with the number of further ones."""
     problems = error.errors(include_url=False)
     first = problems[0]
-    location = [part for part in first["loc"] if part not in ("demo", "nifti")]
+    location = [part for part in first["loc"] if part not in _VARIANTS]
     key = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in location).lstrip(".")
     more = f"; and {len(problems) - 1} more" if len(problems) > 1 else ""
     cause = first.get("ctx", {}).get("error")
@@ -122,13 +131,11 @@ def _keys_at(location: list[int | str]) -> list[str]:
     """Names of the keys that a study file knows at a place."""
     model: type[BaseModel] = Study
     for part in location:
-        if isinstance(part, int):
-            continue
-        found = _models_in(model.model_fields[part].annotation) if part in model.model_fields else []
-        if len(found) == 1:
-            model = found[0]
-        elif found:  # the data section: the next part of the location is its kind
-            model = {m.model_fields["kind"].annotation.__args__[0]: m for m in found}[str(location[1])]  # type: ignore[union-attr]
+        if part in _VARIANTS:
+            model = _VARIANTS[str(part)]
+        elif part in model.model_fields:
+            found = _models_in(model.model_fields[str(part)].annotation)
+            model = found[0] if len(found) == 1 else model  # of several, the next part tells which
     return list(model.model_fields)
 
 

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from scanproof.evaluation.table import CLEAN
+from scanproof.errors import ScanproofError
 from scanproof.reconstruction import RECONSTRUCTORS
+from scanproof.study.acquisition_shifts import SAMPLED, accelerate
+from scanproof.study.conditions import Condition
 from scanproof.study.definition import DemoData, ReconstructionPlan, Study
 from scanproof.study.fingerprint import code_fingerprint, method_version
 from scanproof.study.sources import CohortSource, demo_sources, nifti_sources
@@ -60,7 +62,7 @@ class Plan:
 
     Args:
         tasks: every task once, inputs before those who read them.
-        cohorts: site to its cohort task.
+        cohorts: site to its cohort task, that of the clean condition.
         fits: trained reconstructions.
         classifiers: trained classifiers.
         reconstructions: test-split reconstructions.
@@ -106,6 +108,7 @@ class _Planner:
             for source in sources
         }
         self._fits: dict[tuple[str, float], Task] = {}
+        self._rendered: dict[tuple[str, str], Task] = {}
 
     def plan(self) -> Plan:
         tests = [self._tests(site) for site in self.cohorts]
@@ -131,25 +134,50 @@ class _Planner:
         )
 
     def _tests(self, site: str) -> list[Task]:
-        conditions = [(CLEAN, 0), *((s.name, level) for s in self.study.shifts for level in sorted(s.severities))]
+        conditions = [Condition(), *(c for shift in self.study.shifts for c in shift.conditions())]
+        if all(self._accelerations(method) == [1.0] for method in self.study.reconstruction):
+            for condition in conditions:
+                if condition.parts and SAMPLED.issuperset(part.name for part in condition.parts):
+                    raise ScanproofError(
+                        "a shift of the sampling needs a reconstruction of undersampled k-space",
+                        key="shifts",
+                        value=condition.shift,
+                    )
         return [
-            self._reconstruct(method, acceleration, site=site, split="test", shift=shift, severity=severity)
-            for shift, severity in conditions  # outermost: methods share what they are given
+            self._reconstruct(method, acceleration, site=site, split="test", condition=condition)
+            for condition in conditions  # outermost: methods share what they are given
             for method in self.study.reconstruction
             for acceleration in self._accelerations(method)
         ]
+
+    def _cohort(self, site: str, condition: Condition) -> Task:
+        """The site's cohort, or its test subjects rendered again."""
+        nominal, rendering = self.cohorts[site], condition.rendering
+        if not rendering:
+            return nominal
+        key = (site, json.dumps(rendering, sort_keys=True))
+        if key not in self._rendered:
+            subjects: Mapping[str, int] = nominal.params["subjects"]  # type: ignore[assignment]
+            test = {"test": subjects["test"]}
+            self._rendered[key] = Task("cohort", {**nominal.params, "subjects": test, "rendering": rendering})
+        return self._rendered[key]
 
     def _accelerations(self, method: ReconstructionPlan) -> list[float]:
         undersampled = RECONSTRUCTORS.factory(method.name).undersampled  # type: ignore[attr-defined]
         return list(self.study.acquisition.accelerations) if undersampled else [1.0]
 
-    def _sampling(self, acceleration: float) -> dict[str, object]:
+    def _sampling(self, acceleration: float, condition: Condition) -> dict[str, object]:
+        """How k-space is sampled; ``acceleration`` is the nominal factor."""
         acquisition = self.study.acquisition
-        return {
-            "mask": acquisition.mask if acceleration > 1 else "full",
-            "acceleration": acceleration,
-            "center_fraction": acquisition.center_fraction if acceleration > 1 else 0.0,
-        }
+        if acceleration == 1:
+            return {"mask": "full", "acceleration": acceleration, "center_fraction": 0.0}
+        other = {"random": "equispaced", "equispaced": "random"}[acquisition.mask]
+        center = acquisition.center_fraction
+        if condition.acceleration > 1:
+            lines = self.study.data.matrix[1]
+            acceleration, center = accelerate(acceleration, center, factor=condition.acceleration, lines=lines)
+        mask = other if condition.other_mask else acquisition.mask
+        return {"mask": mask, "acceleration": acceleration, "center_fraction": center}
 
     def _method(self, method: ReconstructionPlan) -> dict[str, object]:
         params: dict[str, object] = {"method": method.name, "options": method.options}
@@ -162,32 +190,38 @@ class _Planner:
         if (method.name, acceleration) not in self._fits:
             self._fits[method.name, acceleration] = Task(
                 "fit_reconstruction",
-                {**self.common, **self._method(method), **self._sampling(acceleration)},
+                {**self.common, **self._method(method), **self._sampling(acceleration, Condition())},
                 {"cohorts": tuple(self.cohorts[site] for site in self.training_sites)},
             )
         return (self._fits[method.name, acceleration],)
 
     def _reconstruct(
-        self, method: ReconstructionPlan, acceleration: float, *, site: str, split: str, shift: str, severity: int
+        self, method: ReconstructionPlan, acceleration: float, *, site: str, split: str, condition: Condition
     ) -> Task:
         params = {
             **self.common,
             **self._method(method),
-            **self._sampling(acceleration),
+            "acceleration": acceleration,  # the nominal one, which names the chain
+            "sampling": self._sampling(acceleration, condition),
             "split": split,
-            "shift": shift,
-            "severity": severity,
+            "shift": condition.shift,
+            "severity": condition.severity,
+            "changes": {
+                "artifacts": [[part.name, part.severity] for part in condition.artifacts],
+                "coils": condition.coils,
+                "snr": condition.snr,
+            },
         }
-        other = method_version(SHIFTS.location(shift)) if shift != CLEAN else None
-        if other:
-            params["shift_package"] = other
-        inputs = {"cohort": (self.cohorts[site],), "model": self._fit(method, acceleration)}
+        versions = {part.name: method_version(SHIFTS.location(part.name)) for part in condition.artifacts}
+        if any(versions.values()):
+            params["shift_packages"] = versions
+        inputs = {"cohort": (self._cohort(site, condition),), "model": self._fit(method, acceleration)}
         return Task("reconstruct", params, inputs)
 
     def _clean(self, method: ReconstructionPlan, acceleration: float, split: str) -> tuple[Task, ...]:
         """Clean reconstructions of the training sites."""
         return tuple(
-            self._reconstruct(method, acceleration, site=site, split=split, shift=CLEAN, severity=0)
+            self._reconstruct(method, acceleration, site=site, split=split, condition=Condition())
             for site in self.training_sites
         )
 

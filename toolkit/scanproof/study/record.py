@@ -134,20 +134,20 @@ def image_panels(plan: Plan, store: Store) -> list[ImagePanel]:
     from scanproof.reporting.model import ImagePanel
 
     tests = [task for task in plan.reconstructions if task.params["split"] == "test"]
-    site_of = {task.key: site for site, task in plan.cohorts.items()}
-    site = site_of[tests[0].inputs["cohort"][0].key]
-    trained = [site_of[c.key] for task in plan.fits for c in task.inputs["cohorts"]]
-    site = trained[0] if trained else site
-    tests = [task for task in tests if site_of[task.inputs["cohort"][0].key] == site]
+    trained = [_site(cohort) for task in plan.fits for cohort in task.inputs["cohorts"]]
+    site = trained[0] if trained else _site(tests[0].inputs["cohort"][0])
+    tests = [task for task in tests if _site(task.inputs["cohort"][0]) == site]
     cohort = read_cohort(store.get(plan.cohorts[site].key)).select("test")
     positive = np.flatnonzero(cohort.cases["label"].fillna(0).to_numpy() == 1)
     case = int(positive[0]) if len(positive) else 0
-    reference = cohort.images[case, 0]
 
     panels = []
     for shift in dict.fromkeys(str(task.params["shift"]) for task in tests):
         severity = max(_severity(task) for task in tests if task.params["shift"] == shift)
         chosen = [task for task in tests if task.params["shift"] == shift and _severity(task) == severity]
+        # subjects that are rendered again are their own reference
+        seen = read_cohort(store.get(chosen[0].inputs["cohort"][0].key)).select("test")
+        reference = seen.images[case, 0]
         disturbed = next((task for task in chosen if task.params["method"] == "fully_sampled"), chosen[0])
         artifact = _image(store, disturbed, case)
         for task in _one_acceleration(chosen):
@@ -168,6 +168,10 @@ def image_panels(plan: Plan, store: Store) -> list[ImagePanel]:
                 )
             )
     return panels
+
+
+def _site(cohort: Task) -> str:
+    return str(cohort.params["site"])
 
 
 def _severity(task: Task) -> int:

@@ -6,16 +6,18 @@ import json
 
 from scanproof.classification import CLASSIFIERS
 from scanproof.reconstruction import RECONSTRUCTORS
+from scanproof.study.acquisition_shifts import VOLUMES_ONLY, study_shifts
 from scanproof.study.definition import Study
-from scanproof.transforms import SHIFTS
 
 
 def study_schema() -> str:
     """The schema with the names of all registered methods, as JSON text."""
     schema = Study.model_json_schema()
     definitions = schema["$defs"]
+    shifts = [name for name in study_shifts() if name not in VOLUMES_ONLY]
     for plan, registry in (
-        ("ShiftPlan", SHIFTS),
+        ("ShiftPlan", shifts),
+        ("PartPlan", shifts),
         ("ReconstructionPlan", RECONSTRUCTORS),
         ("ClassifierPlan", CLASSIFIERS),
     ):

@@ -13,7 +13,6 @@ import pandas as pd
 
 from scanproof.data.cohort import Acquisition, Cohort
 from scanproof.errors import ScanproofError
-from scanproof.evaluation.table import CLEAN
 from scanproof.study.store import Payload, Store
 
 if TYPE_CHECKING:
@@ -52,13 +51,17 @@ def run_task(kind: str, key: str, params: Params, inputs: Mapping[str, Sequence[
 def _cohort(key: str, params: Params, inputs: Mapping[str, Sequence[str]], context: Context) -> Payload:
     if params["source"] == "demo":
         from scanproof.data.demo.generator import demo_cohort
+        from scanproof.data.demo.shape import HeadShape
 
+        rendering = params.get("rendering", {})
         cohort = demo_cohort(
             params["site"],
             subjects=params["subjects"],
             slices=params["slices"],
             matrix=params["matrix"],
             seed=params["seed"],
+            shape=HeadShape(**rendering.get("anatomy", {})),
+            **rendering.get("contrast", {}),
         )
     else:
         from scanproof.data.nifti import nifti_cohort
@@ -138,16 +141,16 @@ def _reconstruct(key: str, params: Params, inputs: Mapping[str, Sequence[str]], 
     from scanproof.data.keys import KSPACE, MASK, REFERENCE, SENSITIVITIES
     from scanproof.evaluation.image_metrics import image_metrics
     from scanproof.reconstruction import RECONSTRUCTORS
-    from scanproof.study.acquire import AcquiredCohort, collate, quantise
+    from scanproof.study.acquire import AcquiredCohort, Changes, collate, quantise
 
     cohort = _load_cohort(context.store, inputs["cohort"][0]).select(params["split"])
-    shift = None if params["shift"] == CLEAN else params["shift"]
+    changes = params["changes"]
+    artifacts = tuple((str(name), int(severity)) for name, severity in changes["artifacts"])
     acquired = AcquiredCohort(
         cohort,
-        sampling=_sampling(params),
+        sampling=_sampling(params["sampling"]),
         seed=params["seed"],
-        shift=shift,
-        severity=params["severity"],
+        changes=Changes(artifacts=artifacts, coils=changes["coils"], snr=changes["snr"]),
         memory=_scans(),
         identity=inputs["cohort"][0],
     )

@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
 from monai.config.type_definitions import KeysCollection
-from monai.transforms.transform import MapTransform, Randomizable
+from monai.transforms.transform import MapTransform
 from monai.utils.enums import TransformBackends
 
 from scanproof.transforms.base import Shift
 
 
-class Shiftd(Randomizable, MapTransform):
-    """Base of the dictionary versions: applies one shift, with one draw, to several entries of a sample.
+class Shiftd(MapTransform):
+    """Base of the dictionary versions: applies one shift, with one pattern, to several entries of a sample.
 
     Args:
         keys: entries to change, each as the array version takes it.
         spacing: voxel size in mm; by default that of each entry's affine, else 1 mm.
         allow_missing_keys: skip keys that a sample does not have.
-        options: arguments of the array version, e.g. ``severity=3``.
+        options: arguments of the array version, e.g. ``severity=3, seed=1``.
 
     Raises:
         ScanproofError: as the array version.
@@ -38,19 +37,9 @@ class Shiftd(Randomizable, MapTransform):
         allow_missing_keys: bool = False,
         **options: Any,
     ) -> None:
-        MapTransform.__init__(self, keys, allow_missing_keys)
+        super().__init__(keys, allow_missing_keys)
         self.spacing = spacing
         self.transform = self.shift(**options)
-
-    def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> Shiftd:
-        """Seed the shift, as MONAI does."""
-        super().set_random_state(seed, state)
-        self.transform.set_random_state(state=self.R)
-        return self
-
-    def randomize(self, data: object = None) -> None:
-        """Draw the pattern of the next call."""
-        self.transform.randomize()
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Apply the shift to the entries and return a new dictionary.
@@ -60,7 +49,6 @@ class Shiftd(Randomizable, MapTransform):
             ScanproofError: as the array version.
         """
         result = dict(data)
-        self.randomize()
         for key in self.key_iterator(result):
-            result[key] = self.transform(result[key], spacing=self.spacing, randomize=False)
+            result[key] = self.transform(result[key], spacing=self.spacing)
         return result

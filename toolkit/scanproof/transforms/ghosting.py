@@ -7,8 +7,10 @@ from typing import ClassVar, Literal
 import torch
 
 from scanproof.errors import ScanproofError
+from scanproof.physics.lines import weigh_lines
 from scanproof.transforms.base import Shift, spatial_axis
 from scanproof.transforms.dictionary import Shiftd
+from scanproof.transforms.random import RandShift, RandShiftd
 
 
 class Ghosting(Shift):
@@ -19,21 +21,19 @@ class Ghosting(Shift):
 
     Model: :math:`y'_{c,\ell} = w_\ell\, y_{c,\ell}`, with :math:`w_\ell = 1 - s` at every :math:`n`-th line
     :math:`\ell` and 1 elsewhere. In the image, the object is convolved with the transform of :math:`w`: ghosts stand
-    at multiples of :math:`\mathrm{FOV}/n`, of amplitude :math:`s/n`. A band around the k-space centre keeps
-    :math:`w = 1`, as losing the centre would change contrast and brightness rather than ghost. The comb of weakened
-    lines starts at the line next to that band; on which side of the centre is random.
+    at multiples of :math:`\mathrm{FOV}/n`, of amplitude :math:`s/n`. The k-space centre lies midway between two
+    weakened lines: losing it would change contrast and brightness, and losing a line beside it would shade one half of
+    the object, rather than ghost. Where :math:`n` is odd, the nearer line is on a random side.
 
-    Severity: 3, 5, 7, 9, 11 ghosts with intensity 0.2, 0.4, 0.6, 0.8, 1. The strength of a single ghost is
-    ``intensity / ghosts``; it is the lost k-space energy, ``intensity**2 / ghosts`` of the part outside the centre,
-    that grows throughout. The comb is not placed at random, as it would then hit or miss the strong lines beside the
-    centre: that changed the error of one head slice by a quarter at severity 5, and blurred the grading.
+    Severity: 8, 6, 5, 4, 4 ghosts with intensity 0.3, 0.45, 0.6, 0.8, 1. The strength of a single ghost is
+    ``intensity / ghosts``, so that a severe case has few and bright ghosts. The comb is not placed at random, as it
+    would then hit or miss the strong lines beside the centre: that changed the error of one head slice by a quarter.
 
     Limits: the whole object ghosts, not the moving part alone; amplitudes are modulated, not phases. The magnitude
     image of a single coil without phase is the same for both sides, so that its ghosts hardly depend on the seed.
 
-    Differs from TorchIO's ``RandomGhosting`` in the comb (TorchIO's starts at the edge of k-space), in the wider
-    protected centre (TorchIO: one line unless ``restore`` is given), in returning the magnitude and in accepting
-    several coils.
+    Differs from TorchIO's ``RandomGhosting`` in the comb (TorchIO's starts at the edge of k-space, wherever the centre
+    then is, and is repaired there by ``restore``), in returning the magnitude and in accepting several coils.
 
     Args:
         severity: 0 to 5.
@@ -41,18 +41,20 @@ class Ghosting(Shift):
         intensity: fraction :math:`s` of the signal that is lost, in (0, 1].
         axis: spatial axis along which lines are phase-encoded.
         center_fraction: fraction of the lines that is protected around the centre, in [0, 1); the centre line always
-            is. A narrower band makes stronger ghosts.
+            is. A wider band makes weaker ghosts.
+        seed: of the side of the centre on which the nearest weakened line is.
 
     Raises:
         ScanproofError: both or neither of severity and physical parameters, or one out of range.
 
     Example:
-        >>> Ghosting(ghosts=4, intensity=0.5).set_random_state(seed=1)(torch.rand(1, 32, 32)).shape
+        >>> Ghosting(ghosts=4, intensity=0.5, seed=1)(torch.rand(1, 32, 32)).shape
         torch.Size([1, 32, 32])
     """
 
     name: ClassVar[str] = "ghosting"
-    acts_on: ClassVar[Literal["kspace", "image"]] = "kspace"
+    acts_on: ClassVar[Literal["any"]] = "any"
+    counts: ClassVar[frozenset[str]] = frozenset({"ghosts"})
 
     def __init__(
         self,
@@ -61,11 +63,12 @@ class Ghosting(Shift):
         ghosts: int | None = None,
         intensity: float | None = None,
         axis: int = -1,
-        center_fraction: float = 0.05,
+        center_fraction: float = 0.0,
+        seed: int = 0,
     ) -> None:
-        super().__init__(severity, ghosts=ghosts, intensity=intensity)
-        if ghosts is not None and (ghosts < 2 or not float(ghosts).is_integer()):
-            raise ScanproofError("ghosts must be an integer of at least 2", key=self.name, value=ghosts)
+        super().__init__(severity, seed=seed, ghosts=ghosts, intensity=intensity)
+        if ghosts is not None and not ghosts >= 2:
+            raise ScanproofError("ghosts must be at least 2", key=self.name, value=ghosts)
         if intensity is not None and not 0 < intensity <= 1:
             raise ScanproofError(
                 "intensity must be in (0, 1]", key=self.name, value=intensity, hint="severity=0 is the identity"
@@ -75,12 +78,11 @@ class Ghosting(Shift):
         self.axis, self.center_fraction = axis, center_fraction
 
     def corrupt(self, data: torch.Tensor, *, generator: torch.Generator, spacing: tuple[float, ...]) -> torch.Tensor:
-        """Weight the phase-encode lines of k-space ``(image, coil, *spatial)``."""
+        """Weight the phase-encode lines of k-space, or of the images, ``(image, coil, *spatial)``."""
         axis = spatial_axis(self.axis, len(spacing), shift=self.name)
         lines, ghosts = data.shape[axis], int(self.parameters["ghosts"])
-        beside = _half_band(lines, self.center_fraction) + 1
         sign = 1 if torch.rand((), generator=generator) < 0.5 else -1
-        first = (lines // 2 + sign * beside) % ghosts
+        first = (lines // 2 + sign * (ghosts // 2)) % ghosts
         weights = ghost_weights(
             lines,
             ghosts=ghosts,
@@ -88,7 +90,9 @@ class Ghosting(Shift):
             center_fraction=self.center_fraction,
             first=first,
         )
-        return data * weights.to(data.real).reshape(-1, *[1] * (-axis - 1))
+        if not data.is_complex():
+            return weigh_lines(data, weights, axis=axis)
+        return data * weights.to(data.device, data.real.dtype).reshape(-1, *[1] * (-axis - 1))
 
 
 def ghost_weights(
@@ -130,11 +134,23 @@ def _half_band(lines: int, center_fraction: float) -> int:
 
 
 class Ghostingd(Shiftd):
-    """Dictionary version of :class:`Ghosting`; all entries get the same comb of lines.
+    """Dictionary version of :class:`Ghosting`.
 
     Example:
-        >>> Ghostingd(["image"], severity=1)({"image": torch.rand(1, 16, 16)})["image"].shape
+        >>> Ghostingd("image", severity=1)({"image": torch.rand(1, 16, 16)})["image"].shape
         torch.Size([1, 16, 16])
     """
 
     shift = Ghosting
+
+
+class RandGhosting(RandShift):
+    """Random version of :class:`Ghosting`, for augmentation."""
+
+    shift = Ghosting
+
+
+class RandGhostingd(RandShiftd):
+    """Dictionary version of :class:`RandGhosting`."""
+
+    transform_class = RandGhosting

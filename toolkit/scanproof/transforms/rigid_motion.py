@@ -8,9 +8,10 @@ from typing import ClassVar, Literal
 import torch
 
 from scanproof.errors import ScanproofError
-from scanproof.physics.motion import acquire_moving
+from scanproof.physics.motion import acquire_moving, image_of_moving
 from scanproof.transforms.base import Shift, spatial_axis
 from scanproof.transforms.dictionary import Shiftd
+from scanproof.transforms.random import RandShift, RandShiftd
 
 
 class RigidMotion(Shift):
@@ -24,9 +25,9 @@ class RigidMotion(Shift):
     :math:`s` it is rotated about the centre of the field of view and then translated, by amounts drawn from
     :math:`U(-\mathrm{rotation}, \mathrm{rotation})` and :math:`U(-\mathrm{translation}, \mathrm{translation})` for
     every axis: :math:`y'_{c,\ell} = \big(F\, T_{s(\ell)} R_{s(\ell)}\, x_c\big)_\ell` for the coil images
-    :math:`x_c`. Translations are phase ramps in k-space, rotations three shears by phase ramps (Unser et al., IEEE
-    Trans Image Process 1995;4:1371; Larkin et al., Opt Commun 1997;139:99): unitary, without interpolation blur,
-    and right for voxels that are not square. In three dimensions rotations about the three axes follow each other.
+    :math:`x_c`. The k-space of the moved object is found by Fourier interpolation, for the lines of the shot alone:
+    without blur, and right for voxels that are not square (see :func:`~scanproof.physics.motion.acquire_moving`). In
+    three dimensions rotations about the three axes follow each other.
 
     Severity: rotations within 1, 2, 3, 4, 5 degrees, translations within 2, 4, 6, 8, 10 mm, 2, 4, 6, 8, 10 events.
     The timing of the events is not random, as an event near the k-space centre does far more harm than one at its
@@ -43,22 +44,24 @@ class RigidMotion(Shift):
 
     Args:
         severity: 0 to 5.
-        rotation: largest rotation, degrees, not negative.
+        rotation: largest rotation about each axis, degrees, in [0, 30].
         translation: largest translation along each axis, mm, not negative; not zero together with ``rotation``.
         events: number of movements, at least 1.
         axis: spatial axis along which lines are phase-encoded. In three dimensions, the slower of the two.
+        seed: of the poses.
 
     Raises:
         ScanproofError: both or neither of severity and physical parameters, or one out of range.
 
     Example:
-        >>> motion = RigidMotion(rotation=3, translation=2, events=4).set_random_state(seed=1)
+        >>> motion = RigidMotion(rotation=3, translation=2, events=4, seed=1)
         >>> motion(torch.rand(1, 32, 40), spacing=(1.0, 1.2)).shape
         torch.Size([1, 32, 40])
     """
 
     name: ClassVar[str] = "rigid_motion"
-    acts_on: ClassVar[Literal["kspace", "image"]] = "kspace"
+    acts_on: ClassVar[Literal["any"]] = "any"
+    counts: ClassVar[frozenset[str]] = frozenset({"events"})
 
     def __init__(
         self,
@@ -68,28 +71,29 @@ class RigidMotion(Shift):
         translation: float | None = None,
         events: int | None = None,
         axis: int = -1,
+        seed: int = 0,
     ) -> None:
-        super().__init__(severity, rotation=rotation, translation=translation, events=events)
-        for name in ("rotation", "translation"):
-            if not 0 <= self.parameters.get(name, 0) < math.inf:
-                raise ScanproofError(
-                    f"{name} must be finite and at least 0", key=self.name, value=self.parameters[name]
-                )
+        super().__init__(severity, seed=seed, rotation=rotation, translation=translation, events=events)
+        if rotation is not None and not 0 <= rotation <= 30:
+            raise ScanproofError("rotation must be in [0, 30]", key=self.name, value=rotation)
+        if translation is not None and not 0 <= translation < math.inf:
+            raise ScanproofError("translation must be finite and at least 0", key=self.name, value=translation)
         if rotation == translation == 0:
             raise ScanproofError(
                 "rotation and translation must not both be 0", key=self.name, hint="severity=0 is the identity"
             )
-        if events is not None and (events < 1 or not float(events).is_integer()):
-            raise ScanproofError("events must be an integer of at least 1", key=self.name, value=events)
+        if events is not None and not events >= 1:
+            raise ScanproofError("events must be at least 1", key=self.name, value=events)
         self.axis = axis
 
     def corrupt(self, data: torch.Tensor, *, generator: torch.Generator, spacing: tuple[float, ...]) -> torch.Tensor:
-        """Acquire k-space ``(image, coil, *spatial)`` of the moving object."""
+        """Acquire k-space, or the images of ``(image, coil, *spatial)``, of the moving object."""
         dims = len(spacing)
         planes = math.comb(dims, 2)
         events = int(self.parameters["events"])
         unit = 2 * torch.rand(events, planes + dims, generator=generator, dtype=torch.float64) - 1
-        return acquire_moving(
+        acquire = acquire_moving if data.is_complex() else image_of_moving
+        return acquire(
             data,
             angles=math.radians(self.parameters["rotation"]) * unit[:, :planes],
             shifts=self.parameters["translation"] * unit[:, planes:],
@@ -99,7 +103,7 @@ class RigidMotion(Shift):
 
 
 class RigidMotiond(Shiftd):
-    """Dictionary version of :class:`RigidMotion`; all entries get the same poses.
+    """Dictionary version of :class:`RigidMotion`.
 
     Example:
         >>> RigidMotiond("image", severity=1)({"image": torch.rand(1, 16, 16)})["image"].shape
@@ -107,3 +111,15 @@ class RigidMotiond(Shiftd):
     """
 
     shift = RigidMotion
+
+
+class RandRigidMotion(RandShift):
+    """Random version of :class:`RigidMotion`, for augmentation."""
+
+    shift = RigidMotion
+
+
+class RandRigidMotiond(RandShiftd):
+    """Dictionary version of :class:`RandRigidMotion`."""
+
+    transform_class = RandRigidMotion

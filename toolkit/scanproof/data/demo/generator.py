@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 
 from scanproof.data.cohort import Acquisition, Cohort, case_table
 from scanproof.data.demo.anatomy import SPACING_MM, mni152, sample
-from scanproof.data.demo.lesions import VISIBLE_SHARE, LesionLoad, lesion_share
+from scanproof.data.demo.lesions import VISIBLE_SHARE, LesionLoad, draw_lesions, lesion_share, positive_slices
 from scanproof.data.demo.scanner import TISSUES, Scanner, scanner
+from scanproof.data.demo.shape import USUAL, HeadShape
 from scanproof.data.demo.warp import displace, random_diffeomorphism, smooth_noise
 from scanproof.seeds import generator
 
 #: axial slices are drawn between these heights of the template (voxels of 2 mm; lateral ventricles to vertex)
 LOWEST_SLICE, HIGHEST_SLICE = 40.0, 64.0
+#: voxels of the template along its axes
+GRID = (99, 117, 95)
 
 
-def demo_cohort(site: str, *, subjects: Mapping[str, int], slices: int, matrix: Sequence[int], seed: int) -> Cohort:
+def demo_cohort(
+    site: str,
+    *,
+    subjects: Mapping[str, int],
+    slices: int,
+    matrix: Sequence[int],
+    seed: int,
+    shape: HeadShape = USUAL,
+    te: float = 1.0,
+    ti: float = 1.0,
+) -> Cohort:
     """Make the cohort of one demo site.
 
     Anatomy is the MNI152 template, warped by a random diffeomorphism and seen through the site's pulse sequence;
     a part of the subjects carries white-matter lesions. The label of a slice is whether lesion shows in it.
+
+    Another head shape or sequence timing renders *the same* subjects, slices, lesions and labels again, so that a
+    comparison is paired by case. A label always says what the subject has, seen in the usual shape.
 
     Args:
         site: a name of :data:`~scanproof.data.demo.scanner.SCANNERS`.
@@ -31,29 +48,32 @@ def demo_cohort(site: str, *, subjects: Mapping[str, int], slices: int, matrix: 
         matrix: (H, W) of the images, voxels of 2 mm; rows run from anterior to posterior.
         seed: the study's seed; a subject depends on it, the site and the subject's number only, so that a larger
             cohort holds the smaller one.
+        shape: of the heads.
+        te: echo time, in that of the site's protocol.
+        ti: inversion time, in that of the site's protocol.
 
     Returns:
         The cohort, with lesion maps as ``findings``.
 
     Raises:
-        ScanproofError: unknown site.
+        ScanproofError: unknown site, a time that is not positive.
 
     Example:
         >>> cohort = demo_cohort("north", subjects={"test": 2}, slices=3, matrix=(112, 96), seed=1)
         >>> cohort.images.shape
         (6, 1, 112, 96)
     """
-    machine = scanner(site)
+    machine = scanner(site).drifted(te=te, ti=ti)
     rows: list[dict[str, object]] = []
     images, findings = [], []
     for split, count in subjects.items():
         for number in range(count):
             subject = f"{site}-{split}-{number:03d}"
-            stack, share = _subject(machine, slices=slices, matrix=matrix, seed=seed, name=subject)
+            stack, share, labels = _subject(machine, slices=slices, matrix=matrix, seed=seed, name=subject, shape=shape)
             images.append(stack)
             findings.append(share >= VISIBLE_SHARE)
             rows += [
-                {"subject": subject, "case": f"{subject}-{k}", "split": split, "label": int(share[k].any())}
+                {"subject": subject, "case": f"{subject}-{k}", "split": split, "label": int(labels[k])}
                 for k in range(slices)
             ]
     empty = torch.zeros(0, *matrix)
@@ -69,13 +89,22 @@ def demo_cohort(site: str, *, subjects: Mapping[str, int], slices: int, matrix: 
 
 
 def _subject(
-    machine: Scanner, *, slices: int, matrix: Sequence[int], seed: int, name: str
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images and lesion shares, float32 (slices, H, W), of one subject."""
+    machine: Scanner, *, slices: int, matrix: Sequence[int], seed: int, name: str, shape: HeadShape
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Images and lesion shares, float32 (slices, H, W), and labels, bool (slices,), of one subject."""
     rng = generator(seed, "demo", name)
-    points = _slice_points(slices=slices, matrix=matrix, rng=rng)
+    pose = _Pose.draw(slices=slices, generator=rng)
+    points = pose.points(matrix)
     white, grey, fluid, texture = sample(mni152().maps, points)
-    lesion = lesion_share(points, white, load=LesionLoad(), generator=rng)
+    lesions = draw_lesions(points, white, load=LesionLoad(), generator=rng)
+    lesion = lesion_share(points, white, lesions)
+    labels = positive_slices(lesion)
+    if shape != USUAL:
+        points = pose.points(matrix, shape=shape)
+        white, grey, fluid, texture = sample(mni152().maps, points)
+        lesions = [replace(lesion, rough=_reshaped(lesion.rough, shape)) for lesion in lesions]
+        lesion = lesion_share(points, white, lesions)
+    lesion = lesion * labels[:, None, None]
     shares = dict(zip(TISSUES, (white - lesion, grey, fluid, lesion), strict=True))
     image = torch.zeros_like(white)
     for tissue, share in shares.items():
@@ -85,26 +114,60 @@ def _subject(
     image *= 1 + 0.03 * smooth_noise((slices, *matrix), width=3.0, generator=rng)
     image *= torch.exp(machine.shading * smooth_noise((1, *matrix), width=min(matrix) / 4, generator=rng))
     image = _blur(image, width=machine.blur_mm / SPACING_MM).clamp(min=0)
-    return image / torch.quantile(image[image > 0], 0.99), lesion
+    return image / torch.quantile(image[image > 0], 0.99), lesion, labels
 
 
-def _slice_points(*, slices: int, matrix: Sequence[int], rng: torch.Generator) -> torch.Tensor:
-    """Template coordinates (slices, H, W, 3) of the pixels of a subject's axial slices."""
-    grid = (99, 117, 95)
-    rows, columns = (torch.arange(n, dtype=torch.float32) - (n - 1) / 2 for n in matrix)
-    step = (HIGHEST_SLICE - LOWEST_SLICE) / slices
-    heights = LOWEST_SLICE + step * (torch.arange(slices) + torch.rand(slices, generator=rng))
-    # a turn of the head of a few degrees and a head a few per cent larger or smaller than the template
-    angle = 0.05 * torch.randn((), generator=rng)
-    scale = 1 + 0.04 * torch.randn(2, generator=rng)
-    y, x = torch.meshgrid(-rows * scale[0], columns * scale[1], indexing="ij")
-    x, y = x * torch.cos(angle) - y * torch.sin(angle), x * torch.sin(angle) + y * torch.cos(angle)
-    plane = torch.stack([x + (grid[0] - 1) / 2, y + (grid[1] - 1) / 2], dim=-1)
-    points = torch.cat(
-        [plane.expand(slices, *plane.shape), heights[:, None, None, None].expand(-1, *matrix, 1)], dim=-1
-    )
-    warp = random_diffeomorphism(grid, amplitude_mm=3.5, width_mm=20.0, generator=rng)
-    return displace(points, warp)
+@dataclass(frozen=True, kw_only=True)
+class _Pose:
+    """How a subject lies in the scanner and differs from the template.
+
+    Args:
+        heights: of the slices, template voxels.
+        angle: turn of the head in the plane, radians: a few degrees.
+        scale: of rows and columns: a few per cent larger or smaller than the template.
+        warp: displacement field of the subject's shape.
+    """
+
+    heights: torch.Tensor
+    angle: torch.Tensor
+    scale: torch.Tensor
+    warp: torch.Tensor
+
+    @classmethod
+    def draw(cls, *, slices: int, generator: torch.Generator) -> _Pose:
+        step = (HIGHEST_SLICE - LOWEST_SLICE) / slices
+        return cls(
+            heights=LOWEST_SLICE + step * (torch.arange(slices) + torch.rand(slices, generator=generator)),
+            angle=0.05 * torch.randn((), generator=generator),
+            scale=1 + 0.04 * torch.randn(2, generator=generator),
+            warp=random_diffeomorphism(GRID, amplitude_mm=3.5, width_mm=20.0, generator=generator),
+        )
+
+    def points(self, matrix: Sequence[int], *, shape: HeadShape = USUAL) -> torch.Tensor:
+        """Template coordinates (slices, H, W, 3) of the pixels of the axial slices."""
+        rows, columns = shape.pixels(*(_centred(n) for n in matrix))
+        y, x = torch.meshgrid(-rows * self.scale[0], columns * self.scale[1], indexing="ij")
+        turn = torch.cos(self.angle), torch.sin(self.angle)
+        x, y = x * turn[0] - y * turn[1], x * turn[1] + y * turn[0]
+        plane = torch.stack([x + (GRID[0] - 1) / 2, y + (GRID[1] - 1) / 2], dim=-1)
+        slices = len(self.heights)
+        heights = self.heights[:, None, None, None].expand(-1, *matrix, 1)
+        points = torch.cat([plane.expand(slices, *plane.shape), heights], dim=-1)
+        return shape.template(displace(points, self.warp))
+
+
+def _centred(size: int) -> torch.Tensor:
+    """Offsets of pixels from the middle of an axis."""
+    return torch.arange(size, dtype=torch.float32) - (size - 1) / 2
+
+
+def _reshaped(field: torch.Tensor, shape: HeadShape) -> torch.Tensor:
+    """What belongs to the tissue, (slices, H, W), where the head of another shape has that tissue."""
+    rows, columns = (_centred(n) for n in field.shape[-2:])
+    there = shape.pixels(rows, columns)
+    y, x = torch.meshgrid(there[0] / rows[-1], there[1] / columns[-1], indexing="ij")
+    grid = torch.stack([x, y], dim=-1)[None]
+    return F.grid_sample(field[None], grid, mode="bilinear", padding_mode="border", align_corners=True)[0]
 
 
 def _blur(images: torch.Tensor, *, width: float) -> torch.Tensor:

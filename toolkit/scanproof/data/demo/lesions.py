@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,41 +32,80 @@ class LesionLoad:
     patients: float = 0.85
 
 
-def lesion_share(
-    points: torch.Tensor, white: torch.Tensor, *, load: LesionLoad, generator: torch.Generator
-) -> torch.Tensor:
-    """Share of lesion tissue at the points of some slices of one subject.
+@dataclass(frozen=True, kw_only=True)
+class Lesion:
+    """One lesion: an ellipsoid with a rough surface.
 
-    A lesion is an ellipsoid with a random orientation whose surface is roughened by a smooth random field; its
-    centre is drawn among points of nearly pure white matter, and it replaces white matter only.
+    Args:
+        centre: float32 (3,), template voxel coordinates.
+        axes: float32 (3,), its half axes in mm.
+        rotation: float32 (3, 3), their directions.
+        rough: float32 (slices, H, W), what is added to the distance from the surface, in half axes.
+        core: share of white matter that it replaces at its core.
+    """
+
+    centre: torch.Tensor
+    axes: torch.Tensor
+    rotation: torch.Tensor
+    rough: torch.Tensor
+    core: torch.Tensor
+
+
+def draw_lesions(
+    points: torch.Tensor, white: torch.Tensor, *, load: LesionLoad, generator: torch.Generator
+) -> list[Lesion]:
+    """Lesions of one subject, none for one who is no patient.
+
+    Centres are drawn among points of nearly pure white matter.
 
     Args:
         points: float32 (slices, H, W, 3), template voxel coordinates of every pixel.
         white: float32 (slices, H, W), white-matter share of every pixel.
         load: the distribution of lesions.
         generator: source of randomness.
-
-    Returns:
-        float32 (slices, H, W) in [0, 1]. In a slice where too little lesion shows to call it positive (see
-        :data:`MIN_AREA_MM2`) the share is zero throughout, so labels carry no ambiguity.
     """
-    share = torch.zeros_like(white)
     patient = torch.rand((), generator=generator) < load.patients
     count = 1 + int(torch.poisson(torch.tensor(load.mean_count), generator=generator))
     eligible = (white > 0.9).nonzero()
     if not patient or len(eligible) == 0:
-        return share
+        return []
+    lesions = []
     for _ in range(count):
         centre = points[tuple(eligible[torch.randint(len(eligible), (), generator=generator)])]
         low, high = load.radius_mm
         radius = low + (high - low) * torch.rand((), generator=generator)
         axes = radius * (0.7 + 0.6 * torch.rand(3, generator=generator))
         rotation, _ = torch.linalg.qr(torch.randn(3, 3, generator=generator))
-        offset = (points - centre) * SPACING_MM @ rotation / axes
         rough = 0.15 * smooth_noise(tuple(white.shape), width=2.0, generator=generator)
         low, high = load.share
         core = low + (high - low) * torch.rand((), generator=generator)
-        inside = torch.sigmoid((1 - offset.norm(dim=-1) + rough) / 0.12)
-        share = torch.maximum(share, core * inside * white)
+        lesions.append(Lesion(centre=centre, axes=axes, rotation=rotation, rough=rough, core=core))
+    return lesions
+
+
+def lesion_share(points: torch.Tensor, white: torch.Tensor, lesions: Sequence[Lesion]) -> torch.Tensor:
+    """Share of lesion tissue at the points of some slices of one subject; it replaces white matter only.
+
+    Args:
+        points: float32 (slices, H, W, 3), template voxel coordinates of every pixel.
+        white: float32 (slices, H, W), white-matter share of every pixel.
+        lesions: with ``rough`` at these pixels.
+
+    Returns:
+        float32 (slices, H, W) in [0, 1].
+    """
+    share = torch.zeros_like(white)
+    for lesion in lesions:
+        offset = (points - lesion.centre) * SPACING_MM @ lesion.rotation / lesion.axes
+        inside = torch.sigmoid((1 - offset.norm(dim=-1) + lesion.rough) / 0.12)
+        share = torch.maximum(share, lesion.core * inside * white)
+    return share
+
+
+def positive_slices(share: torch.Tensor) -> torch.Tensor:
+    """In which slices (slices, H, W) enough lesion shows to call them positive, bool (slices,).
+
+    Elsewhere the generator shows no lesion at all, so that labels carry no ambiguity.
+    """
     area = (share >= VISIBLE_SHARE).sum(dim=(1, 2)) * SPACING_MM**2
-    return share * (area >= MIN_AREA_MM2)[:, None, None]
+    return area >= MIN_AREA_MM2

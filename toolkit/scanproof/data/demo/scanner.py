@@ -8,10 +8,10 @@ densities) are round numbers within the range that is published.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from scanproof.errors import unknown_name
+from scanproof.errors import ScanproofError, unknown_name
 
 Tissue = Literal["white", "grey", "fluid", "lesion"]
 TISSUES: tuple[Tissue, ...] = ("white", "grey", "fluid", "lesion")
@@ -70,6 +70,29 @@ class Scanner:
         t1, t2, density = RELAXATION[self.field_strength][tissue]
         recovered = abs(1 - 2 * math.exp(-self.ti / t1) + math.exp(-self.tr / t1))
         return density * recovered * math.exp(-self.te / t2)
+
+    def drifted(self, *, te: float = 1.0, ti: float = 1.0) -> Scanner:
+        """The same scanner with a sequence whose timing is off the protocol.
+
+        Args:
+            te: echo time, in that of the protocol.
+            ti: inversion time, in that of the protocol.
+
+        Raises:
+            ScanproofError: a time that is not positive, or an inversion that is longer than the repetition.
+
+        Example:
+            >>> SCANNERS["north"].drifted(te=0.5).te
+            55.0
+        """
+        for name, factor in (("te", te), ("ti", ti)):
+            if not 0 < factor < math.inf:
+                raise ScanproofError(f"{name} must be positive and finite", key="contrast", value=factor)
+        if self.ti * ti >= self.tr:
+            raise ScanproofError(
+                f"ti must stay below the repetition time of {self.tr:g} ms", key="contrast", value=self.ti * ti
+            )
+        return replace(self, te=self.te * te, ti=self.ti * ti)
 
     def facts(self) -> dict[str, str]:
         """What the report tells about the scanner."""

@@ -1,0 +1,1 @@
+"""What the shifts look like and how much they change: the severity table and the gallery."""
