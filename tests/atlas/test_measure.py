@@ -41,7 +41,7 @@ def test_numbers_are_those_of_a_calculation_by_hand(small):
             combined = np.abs(np.sum(np.conj(maps.numpy()) * images, axis=0))
             found.append(reference_quality(combined.astype(np.float64), clean[0].numpy().astype(np.float64)))
     nrmse, ssim = np.array(found).T
-    assert level.parameters == {"ghosts": 7, "intensity": 0.6}
+    assert level.parameters == {"ghosts": 5, "intensity": 0.6}
     assert level.cases == 2 * PATTERNS == len(nrmse)
     for spread, values in ((level.nrmse, nrmse), (level.ssim, ssim)):
         expected = (values.mean(), *np.percentile(values, (5, 95)))

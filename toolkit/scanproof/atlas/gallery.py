@@ -80,7 +80,7 @@ def gallery_row(name: str, anatomies: Anatomies) -> Row:
         >>> image = Slice(torch.rand(1, 32, 32), name="a", spacing=(1.0, 1.0), coils=2, seed=1)
         >>> row = gallery_row("ghosting", Anatomies(slices=(image,), volumes=(), text=""))
         >>> [picture.severity for picture in row.pictures], row.pictures[3].parameters
-        ([0, 1, 2, 3, 4, 5], {'ghosts': 7, 'intensity': 0.6})
+        ([0, 1, 2, 3, 4, 5], {'ghosts': 5, 'intensity': 0.6})
     """
     anatomy = anatomies.fitting(SHIFTS.create(name, {"severity": 0}).dimensions)[0]
     found = entry(name)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 from collections.abc import Sequence
-from importlib.resources import files
 from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scanproof.atlas.gallery import ERROR_TOP, Row
+from scanproof.reporting.embedding import content_policy, resource, script_text
 from scanproof.reporting.notes import NOT_CLINICAL
 from scanproof.reporting.pictures import ERROR_COLOURS, LONGEST, error_scale
 from scanproof.reporting.vocabulary import plain
 
 #: WebP quality; what is lost cannot be seen, and whole severities are to be compared, not pixels
 QUALITY = 90
+_PACKAGE = "scanproof.atlas"
 
 
 def render_gallery(rows: Sequence[Row], *, text: str, command: str) -> str:
@@ -32,22 +32,22 @@ def render_gallery(rows: Sequence[Row], *, text: str, command: str) -> str:
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_resource),
+        loader=jinja2.FunctionLoader(lambda name: resource(name, _PACKAGE)),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters |= {"plain": plain}
-    script = _resource("gallery.js")
+    script = script_text(resource("gallery.js", _PACKAGE))
     return environment.get_template("gallery.html.j2").render(
         families=[(name, list(members)) for name, members in groupby(rows, key=lambda row: row.family)],
         text=text,
         command=command,
         warning=NOT_CLINICAL,
-        style=_resource("report.css", "scanproof.reporting") + _resource("gallery.css"),
+        style=resource("report.css") + resource("gallery.css", _PACKAGE),
         script=script,
-        policy=_policy(script),
+        policy=content_policy([script]),
         image_uri=image_uri,
         error_uri=error_uri,
         scale=error_scale(),
@@ -81,16 +81,3 @@ def _uri(image: NDArray[np.float64], pixel: tuple[float, float], *, colours: str
     file = io.BytesIO()
     Image.fromarray(table[np.asarray(grey)]).save(file, format="WEBP", quality=QUALITY, method=4)
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode("ascii")
-
-
-def _policy(script: str) -> str:
-    """A content security policy: this script, pictures inside the file, and nothing else."""
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-    return (
-        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _resource(name: str, package: str = "scanproof.atlas") -> str:
-    return files(package).joinpath("templates", name).read_text(encoding="utf-8")

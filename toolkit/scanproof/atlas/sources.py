@@ -12,7 +12,7 @@ from scanproof.atlas.anatomy import Anatomy, Slice, Volume, evenly
 from scanproof.data.demo.anatomy import SPACING_MM
 from scanproof.data.demo.generator import demo_cohort
 from scanproof.data.demo.scanner import SCANNERS
-from scanproof.data.nifti import _read_volume
+from scanproof.data.nifti import read_volume
 from scanproof.errors import ScanproofError
 from scanproof.evaluation.image_metrics import SSIM_WINDOW
 
@@ -124,7 +124,7 @@ def _template(count: int) -> Volume:
 
 def _read(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
     """Volume (X, Y, Z), right-anterior-superior, not negative, its 99th percentile at one."""
-    data, zooms = _read_volume(path)
+    data, zooms = read_volume(path)
     if min(data.shape[:2]) < SSIM_WINDOW:
         raise ScanproofError(
             f"slices must have at least {SSIM_WINDOW} x {SSIM_WINDOW} pixels", file=path, value=data.shape

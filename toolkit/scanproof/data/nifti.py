@@ -38,7 +38,7 @@ def read_slices(
         ScanproofError: unreadable or truncated file, more than one volume, NaN or infinite voxels, empty volume,
             no voxel size.
     """
-    volume, zooms = _read_volume(path)
+    volume, zooms = read_volume(path)
     depth = volume.shape[2]
     low, high = extent
     heights = (low + (high - low) * (np.arange(slices) + 0.5) / slices) * depth
@@ -50,7 +50,7 @@ def read_slices(
     return np.clip(resampled / scale, 0, None)
 
 
-def _read_volume(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
+def read_volume(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
     """Volume (X, Y, Z) in right-anterior-superior order and its voxel size in mm."""
     import nibabel as nib
     from nibabel.filebasedimages import ImageFileError

@@ -50,7 +50,7 @@ def complex_gaussian(shape: Sequence[int], *, std: float, generator: torch.Gener
         np.multiply(real, scale, out=noise.real[where])
         np.multiply(imaginary, scale, out=noise.imag[where])
 
-    _draw(noise.size, generator=generator, write=write)
+    _draw([(noise.size, write)], generator=generator)
     return torch.from_numpy(noise).reshape(*shape)
 
 
@@ -76,9 +76,11 @@ def rician(images: torch.Tensor, *, std: Sequence[float], generator: torch.Gener
     """
     cleans = images.detach().flatten(1).numpy()
     noisies = np.empty_like(cleans)
-    for clean, noisy, one in zip(cleans, noisies, std, strict=True):
-        write = _write_magnitude(clean, noisy, scale=_checked(one))
-        _draw(clean.size, generator=generator, write=write)
+    writes = [
+        _write_magnitude(clean, noisy, scale=_checked(one))
+        for clean, noisy, one in zip(cleans, noisies, std, strict=True)
+    ]
+    _draw([(cleans.shape[1], write) for write in writes], generator=generator)
     return torch.from_numpy(noisies).reshape(images.shape)
 
 
@@ -101,19 +103,21 @@ def _checked(std: float) -> np.float32:
     return np.float32(std)
 
 
-def _draw(count: int, *, generator: torch.Generator, write: _Write) -> None:
-    """Hand out pairs of independent standard normal numbers, chunk by chunk.
+def _draw(takers: Sequence[tuple[int, _Write]], *, generator: torch.Generator) -> None:
+    """Hand out pairs of independent standard normal numbers, chunk by chunk, to who takes how many of them.
 
     Every chunk has its own stream, so that several threads may draw them in any order. The pairs are made of uniform
     numbers by the method of Box and Muller (Ann Math Stat 1958;29:610), one of 64 random bits: up to 6.8 standard
     deviations, beyond which a pair lies in one of 10 billion cases.
     """
-    seed = int(torch.randint(2**63 - 1, (), generator=generator))
-    starts = range(0, count, _CHUNK)
+    chunks = []
+    for count, write in takers:
+        seed = int(torch.randint(2**63 - 1, (), generator=generator))
+        chunks += [(seed, slice(start, min(start + _CHUNK, count)), write) for start in range(0, count, _CHUNK)]
 
-    def fill(start: int) -> None:
-        where = slice(start, min(start + _CHUNK, count))
-        stream = np.random.Generator(np.random.SFC64([seed, start]))
+    def fill(chunk: tuple[int, slice, _Write]) -> None:
+        seed, where, write = chunk
+        stream = np.random.Generator(np.random.SFC64([seed, where.start]))
         words = stream.integers(0, 2**64, where.stop - where.start, dtype=np.uint64).view(np.uint32)
         radius = words[::2].astype(np.float32)
         radius += np.float32(0.5)
@@ -130,11 +134,11 @@ def _draw(count: int, *, generator: torch.Generator, write: _Write) -> None:
         write(where, real, angle)
 
     # a thread must have enough to do to be worth its start
-    workers = min(torch.get_num_threads(), len(starts) // 2)
+    workers = min(torch.get_num_threads(), len(chunks) // 2)
     if workers < 2:
-        for start in starts:
-            fill(start)
+        for chunk in chunks:
+            fill(chunk)
         return
     with ThreadPoolExecutor(workers) as pool:
         # the list makes errors of the threads known
-        list(pool.map(fill, starts))
+        list(pool.map(fill, chunks))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -14,6 +11,7 @@ import yaml
 
 from scanproof.errors import ScanproofError
 from scanproof.reporting.curves import extract_curves
+from scanproof.reporting.embedding import content_policy, resource, script_text
 from scanproof.reporting.headline import headline
 from scanproof.reporting.intervals import interval_chart
 from scanproof.reporting.model import SPLITS, ImagePanel, Provenance
@@ -61,7 +59,7 @@ def render(
     candidates = (make(curves, best=best, sites=order) for make in (reading_group, image_group))
     groups = [group for group in candidates if group]
     shown = list(panels) if provenance.show_images else []
-    scripts = [_script(get_plotlyjs()), _script(_resource("report.js"))]
+    scripts = [script_text(get_plotlyjs()), script_text(resource("report.js"))]
     return (
         _environment()
         .get_template("report.html.j2")
@@ -99,9 +97,9 @@ def render(
             ),
             glossary=glossary(ordered({key.metric for key in curves}), level=provenance.level, reads=reads),
             definition=_as_yaml(provenance.definition),
-            style=_resource("report.css"),
+            style=resource("report.css"),
             scripts=scripts,
-            policy=_policy(scripts),
+            policy=content_policy(scripts),
             line_width=WIDTH,
         )
     )
@@ -119,7 +117,7 @@ def _environment() -> Environment:
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_resource),
+        loader=jinja2.FunctionLoader(resource),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -141,32 +139,6 @@ def _environment() -> Environment:
 def _short(value: str | float) -> str:
     """A value as a person would write it: no digits that only binary fractions have."""
     return value if isinstance(value, str) else f"{value:.6g}"
-
-
-def _resource(name: str) -> str:
-    return files("scanproof.reporting").joinpath("templates", name).read_text(encoding="utf-8")
-
-
-def _script(text: str) -> str:
-    """Script text that can stand inside an HTML script element and whose hash the browser will agree on."""
-    if "</script" in text.lower() or "<!--" in text:
-        raise ScanproofError("an embedded script must not end its own element", key="script", value=text[:60])
-    return text.replace("\r\n", "\n")
-
-
-def _policy(scripts: Sequence[str]) -> str:
-    """A content security policy that allows these scripts, pictures inside the file, and nothing else."""
-    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii") for text in scripts]
-    allowed = " ".join(f"'sha256-{value}'" for value in hashes)
-    rules = (
-        "default-src 'none'",
-        f"script-src {allowed}",
-        "style-src 'unsafe-inline'",
-        "img-src data:",
-        "base-uri 'none'",
-        "form-action 'none'",
-    )
-    return "; ".join(rules)
 
 
 def _as_yaml(definition: Mapping[str, object]) -> str:

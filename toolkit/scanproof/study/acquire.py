@@ -17,14 +17,12 @@ from scanproof.data.cohort import Cohort
 from scanproof.data.keys import KSPACE, MASK, REFERENCE, SENSITIVITIES
 from scanproof.errors import ScanproofError
 from scanproof.physics.coils import birdcage_sensitivities, root_sum_of_squares
+from scanproof.physics.foreground import foreground, foreground_mean
 from scanproof.physics.masks import cartesian_mask
 from scanproof.physics.noise import complex_gaussian
 from scanproof.physics.simulate import synthetic_kspace
 from scanproof.seeds import derive_seed, generator
 from scanproof.transforms import SHIFTS
-
-#: pixels above this share of an image's maximum are object, the rest is background
-OBJECT_SHARE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,8 +166,7 @@ class AcquiredCohort(Sequence[dict[str, Tensor]]):
         return kspace
 
     def _noise_std(self, image: Tensor) -> float:
-        peak = float(image.max())
-        signal = float(image[image > OBJECT_SHARE * peak].mean()) if peak > 0 else 0.0
+        signal = float(foreground_mean(image, foreground(image, spatial_dims=2), spatial_dims=2))
         # sensitivities are normalised anew over the coils that work: what signal the others saw is lost
         weaker = math.sqrt(self.cohort.acquisition.coils / len(self.coils))
         return signal / self.cohort.acquisition.snr * self.changes.snr * weaker
