@@ -12,8 +12,14 @@ from scanproof.physics.simulate import synthetic_kspace
 from scanproof.reconstruction import RECONSTRUCTORS
 from scanproof.reconstruction.base import Reconstructor
 
-#: the smallest networks, for methods that learn
-OPTIONS = {"unet": {"features": (4, 4, 4, 4, 4, 4), "epochs": 2, "batch_size": 2}}
+#: small networks and few steps, for methods that learn
+FIT = {"channels": 8, "iterations": 12, "warmup": 2, "precision": "float32"}
+OPTIONS = {
+    "unet": {"features": (4, 4, 4, 4, 4, 4), "epochs": 2, "batch_size": 2},
+    "conv_decoder": FIT,
+    "deep_decoder": FIT,
+    "deep_image_prior": {**FIT, "scales": 2},
+}
 
 
 def disc(height: int, width: int) -> torch.Tensor:
