@@ -223,7 +223,7 @@ RIVALS: dict[str, list[Rival]] = {
         Rival(
             "MONAI",
             "KSpaceSpikeNoise",
-            monai("KSpaceSpikeNoise", loc=lambda _: (0, 90, 90), k_intensity=lambda _: 10.0),
+            monai("KSpaceSpikeNoise", loc=lambda _: (0, 50, 50), k_intensity=lambda _: 10.0),
             "logarithmic intensity; slices only",
         ),
     ],
