@@ -8,7 +8,14 @@ import torch
 from scipy.ndimage import correlate1d
 
 from scanproof.errors import ScanproofError
-from scanproof.evaluation.image_metrics import IMAGE_METRICS, PSNR_CEILING, image_metrics
+from scanproof.evaluation.image_metrics import (
+    DEFAULT_METRICS,
+    FINDING_METRICS,
+    IMAGE_METRICS,
+    PSNR_CEILING,
+    check_metrics,
+    image_metrics,
+)
 
 FULL_SCALE = 1234.5
 
@@ -42,7 +49,7 @@ def ssim_by_scipy(image: np.ndarray, reference: np.ndarray) -> float:
 
 def test_agrees_with_formulas_in_numpy_and_scipy(batch):
     found = image_metrics(*batch)
-    assert tuple(found) == IMAGE_METRICS
+    assert tuple(found) == DEFAULT_METRICS
     for i, (image, reference) in enumerate(zip(*(t[:, 0].numpy().astype(float) for t in batch), strict=True)):
         error = image - reference
         assert found["psnr"][i] == pytest.approx(10 * np.log10(reference.max() ** 2 / np.mean(error**2)), abs=1e-9)
@@ -64,10 +71,12 @@ def test_agrees_with_sewar(batch):
 
 
 def test_each_image_is_judged_by_itself(batch):
-    image, reference = batch
-    together = image_metrics(image, reference)
+    image, reference = (torch.nn.functional.pad(t, (0, 8, 0, 8)) for t in batch)  # large enough for all
+    findings = reference > 0.9 * reference.amax((2, 3), True)
+    together = image_metrics(image, reference, metrics=IMAGE_METRICS, findings=findings)
     for i in range(len(image)):
-        alone = image_metrics(image[i : i + 1], reference[i : i + 1])
+        one = slice(i, i + 1)
+        alone = image_metrics(image[one], reference[one], metrics=IMAGE_METRICS, findings=findings[one])
         for name in IMAGE_METRICS:
             assert together[name].shape == (3,)
             assert together[name].dtype == np.float64
@@ -77,7 +86,7 @@ def test_each_image_is_judged_by_itself(batch):
 def test_common_scale_of_both_does_not_matter_but_a_wrong_scale_does(batch):
     image, reference = batch
     found, scaled = image_metrics(image, reference), image_metrics(image * 8, reference * 8)
-    for name in IMAGE_METRICS:
+    for name in DEFAULT_METRICS:
         np.testing.assert_allclose(scaled[name], found[name], rtol=1e-6)
     np.testing.assert_allclose(image_metrics(reference * 1.5, reference)["nrmse"], 0.5, rtol=1e-6)
     assert (image_metrics(reference * 1.5, reference)["ssim"] < 0.99).all()
@@ -115,10 +124,10 @@ ones = torch.ones(2, 1, 16, 16)
     ("image", "reference", "message"),
     [
         (ones, torch.ones(2, 1, 16, 17), r"image must have the shape of the reference, \(2, 1, 16, 17\), got \(2, 1"),
-        (ones[0], ones[0], r"shape \(N, 1, H, W\) with N at least 1, H and W at least 11, got \(1, 16, 16\)"),
-        (ones[:0], ones[:0], r"N at least 1, .*, got \(0, 1, 16, 16\)"),
+        (ones[0], ones[0], r"shape \(N, 1, H, W\) with N at least 1, got \(1, 16, 16\)"),
+        (ones[:0], ones[:0], r"N at least 1, got \(0, 1, 16, 16\)"),
         (ones.expand(2, 2, 16, 16), ones.expand(2, 2, 16, 16), r"shape \(N, 1, H, W\)"),
-        (ones[..., :10], ones[..., :10], r"H and W at least 11, got \(2, 1, 16, 10\)"),
+        (ones[..., :10], ones[..., :10], r"metric ssim needs images of at least 11 x 11 pixels, got '16 x 10'"),
         (ones * 1j, ones, "image must be real, got 'torch.complex64'"),
         (torch.stack([ones[0], ones[1] * torch.nan]), ones, "image must be finite in every pixel, image 1 of"),
         (ones, torch.stack([ones[0] * torch.inf, ones[1]]), "reference must be finite in every pixel, image 0 of"),
@@ -128,3 +137,37 @@ ones = torch.ones(2, 1, 16, 16)
 def test_bad_input_says_what_is_wrong(image, reference, message):
     with pytest.raises(ScanproofError, match=message):
         image_metrics(image, reference)
+
+
+def test_only_what_is_asked_for_is_measured(batch):
+    assert tuple(image_metrics(*batch, metrics=["nrmse", "psnr"])) == ("nrmse", "psnr")
+    assert image_metrics(*batch, metrics=[]) == {}
+    found = image_metrics(*batch, metrics=["finding_error"], findings=torch.zeros(batch[1].shape, dtype=torch.bool))
+    assert np.isnan(found["finding_error"]).all()
+    assert FINDING_METRICS == ("finding_error",)
+
+
+@pytest.mark.parametrize(
+    ("names", "matrix", "message"),
+    [
+        (
+            ["ssmi"],
+            (64, 64),
+            r"unknown image metric, got 'ssmi' \(did you mean 'ssim'\? known: finding_error, ms_ssim, ",
+        ),
+        (["psnr", "vif"], (64, 40), "metric vif needs images of at least 41 x 41 pixels, got '64 x 40'"),
+        (["ms_ssim"], (21, 64), "metric ms_ssim needs images of at least 22 x 22 pixels, got '21 x 64'"),
+        (["finding_error"], (64, 64), "needs data that say where the finding lies, .*, got 'finding_error' .leave"),
+    ],
+)
+def test_images_that_do_not_allow_a_metric_are_named(names, matrix, message):
+    with pytest.raises(ScanproofError, match=message):
+        check_metrics(names, matrix=matrix, has_findings=False)
+    with pytest.raises(ScanproofError, match=message):
+        image_metrics(torch.rand(1, 1, *matrix), torch.rand(1, 1, *matrix), metrics=names)
+
+
+@pytest.mark.parametrize("name", [name for name, metric in IMAGE_METRICS.items() if metric.side > 1])
+def test_the_smallest_allowed_image_is_measured(name):
+    reference = torch.rand(1, 1, IMAGE_METRICS[name].side, 50, generator=torch.Generator().manual_seed(1))
+    assert image_metrics(reference, reference, metrics=[name])[name] == pytest.approx(1, abs=1e-6)

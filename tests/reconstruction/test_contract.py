@@ -10,12 +10,15 @@ from scanproof.physics.coils import birdcage_sensitivities
 from scanproof.physics.masks import cartesian_mask
 from scanproof.physics.simulate import synthetic_kspace
 from scanproof.reconstruction import RECONSTRUCTORS
+from scanproof.reconstruction.adversarial import perturb
 from scanproof.reconstruction.base import Reconstructor
 
 #: small networks and few steps, for methods that learn
 FIT = {"channels": 8, "iterations": 12, "warmup": 2, "precision": "float32"}
+NETWORK = {"features": (4, 4, 4, 4, 4, 4), "epochs": 2, "batch_size": 2}
 OPTIONS = {
-    "unet": {"features": (4, 4, 4, 4, 4, 4), "epochs": 2, "batch_size": 2},
+    "unet": NETWORK,
+    "unet_ttt": {**NETWORK, "adaptation_steps": 6},
     "conv_decoder": FIT,
     "deep_decoder": FIT,
     "deep_image_prior": {**FIT, "scales": 2},
@@ -100,6 +103,37 @@ def test_an_empty_slice_stays_empty(method: Reconstructor) -> None:
     data = data_for(method)
     image = method(torch.zeros_like(data["kspace"]), data["mask"], data["sensitivities"])
     assert image.abs().max() < 1e-6
+
+
+def test_gradients_are_those_of_the_image(method: Reconstructor) -> None:
+    """Against the difference of two images, in a direction that leaves the noise at the edge of k-space alone."""
+    if not method.differentiable:
+        pytest.skip("has none")
+    kspace, mask, maps = (data_for(method)[k] for k in ("kspace", "mask", "sensitivities"))
+    changed = kspace.clone().requires_grad_(True)
+    image = method.differentiable_image(changed, mask, maps)
+    torch.testing.assert_close(image.detach(), method(kspace, mask, maps), atol=1e-5, rtol=1e-4)
+    # magnitudes near zero are kinked
+    weights = torch.rand(image.shape, generator=torch.Generator().manual_seed(2)) * image.detach()
+    (gradient,) = torch.autograd.grad((weights * image).sum(), changed)
+    direction = torch.zeros_like(kspace)
+    direction[:, 12:20, 10:18] = 0.001 * kspace.norm() * gradient[:, 12:20, 10:18] / gradient[:, 12:20, 10:18].norm()
+    expected = (gradient.conj() * direction).sum().real
+    there, back = (method(kspace + sign * direction, mask, maps) for sign in (1, -1))
+    torch.testing.assert_close((weights * (there - back)).sum() / 2, expected, atol=0, rtol=0.05)
+
+
+def test_a_perturbation_that_is_sought_does_more_than_noise(method: Reconstructor) -> None:
+    if not method.differentiable:
+        pytest.skip("no gradients to seek it with")
+    data = data_for(method)
+    clean = call(method, data)
+    distance = {}
+    for mode in ("worst", "random"):
+        arguments = (data["kspace"], data["mask"], data["sensitivities"])
+        kspace = perturb(method, *arguments, strength=0.04, seed=1, steps=5, mode=mode)
+        distance[mode] = (call(method, {**data, "kspace": kspace}) - clean).norm()
+    assert distance["worst"] > 2.5 * distance["random"]
 
 
 def test_wrong_input_is_named(method: Reconstructor) -> None:

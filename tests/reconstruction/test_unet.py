@@ -6,7 +6,7 @@ import torch
 from scanproof.data.demo.generator import demo_cohort
 from scanproof.errors import ScanproofError
 from scanproof.reconstruction.cg_sense import CgSense
-from scanproof.reconstruction.unet import UNet, _ResidualUnet
+from scanproof.reconstruction.unet import ResidualUnet, UNet
 from scanproof.reconstruction.zero_filled import ZeroFilled
 from scanproof.study.acquire import AcquiredCohort, Sampling
 
@@ -44,7 +44,7 @@ def test_starts_from_the_image_it_corrects(slices) -> None:
     arguments = (s["kspace"], s["mask"], s["sensitivities"])
     for initial, method in (("zero_filled", ZeroFilled()), ("cg_sense", CgSense())):
         fresh = UNet(**SMALL, initial=initial)
-        fresh.load(_ResidualUnet(SMALL["features"]).state_dict())
+        fresh.load(ResidualUnet(SMALL["features"]).state_dict())
         torch.testing.assert_close(fresh(*arguments), method(*arguments), atol=1e-5, rtol=1e-5)
 
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from scanproof.errors import ScanproofError
@@ -160,8 +161,54 @@ def test_relative_paths_are_relative_to_the_study_file(write_study, small, tmp_p
     assert study.data.root == (tmp_path / "mri").resolve()
 
 
+PRESET = {"channels": 24, "learning_rate": 0.004, "input_size": None}
+
+
+def test_a_preset_file_becomes_part_of_the_definition(write_study, small, tmp_path: Path) -> None:
+    (tmp_path / "tuned.yaml").write_text(yaml.safe_dump(PRESET), encoding="utf-8")
+    plan = {"name": "tuned", "method": "conv_decoder", "options": {"preset": "tuned.yaml", "channels": 32}}
+    study = load_study(write_study({**small, "reconstruction": [*small["reconstruction"], plan]}))
+    assert study.reconstruction[-1].options == {**PRESET, "channels": 32}
+    assert study.reconstruction[-1].method == "conv_decoder"
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        (None, {"preset": "gone.yaml"}, r"gone\.yaml: preset must be a readable YAML file"),
+        ("- 1", {"preset": "tuned.yaml"}, r"tuned\.yaml: preset must map options to values, got 'list'"),
+        ("chanels: 3", {"preset": "tuned.yaml"}, "unknown option of reconstruction 'conv_decoder'.*'chanels'"),
+        (None, {"presets": "default"}, "unknown option of reconstruction 'conv_decoder'.*'presets'"),
+    ],
+)
+def test_wrong_presets(write_study, small, tmp_path: Path, text: str | None, options: dict, message: str) -> None:
+    if text:
+        (tmp_path / "tuned.yaml").write_text(text, encoding="utf-8")
+    plan = {"name": "conv_decoder", "options": options}
+    with pytest.raises(ScanproofError, match=message):
+        load_study(write_study({**small, "reconstruction": [*small["reconstruction"], plan]}))
+
+
+@pytest.mark.parametrize(
+    ("plan", "message"),
+    [
+        ({"name": "cg_sense", "weights_from": "unet"}, "cg_sense must be a kind of unet to work with its weights"),
+        ({"name": "unet_ttt", "weights_from": "vnet"}, "unknown reconstruction to take weights from.*'vnet'.*unet"),
+        (
+            {"name": "wide", "method": "fully_sampled", "weights_from": "fully_sampled"},
+            "must name a reconstruction that is trained",
+        ),
+        ({"name": "a b", "method": "unet"}, "must start with a letter or digit"),
+        ({"name": "mine"}, "unknown reconstruction, got 'mine'"),
+    ],
+)
+def test_wrong_reconstructions(write_study, small, plan: dict, message: str) -> None:
+    with pytest.raises(ScanproofError, match=message):
+        load_study(write_study({**small, "reconstruction": [*small["reconstruction"], plan]}))
+
+
 def test_schema_names_all_methods_and_the_committed_one_is_current() -> None:
     text = study_schema()
     schema = json.loads(text)
-    assert {"unet", "cg_sense"} <= set(schema["$defs"]["ReconstructionPlan"]["properties"]["name"]["enum"])
+    assert {"unet", "cg_sense"} <= set(schema["$defs"]["ReconstructionPlan"]["then"]["properties"]["name"]["enum"])
     assert (ROOT / "studies" / "study.schema.json").read_text() == text + "\n"

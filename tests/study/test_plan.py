@@ -59,6 +59,23 @@ def test_another_shift_reuses_every_trained_network(planned) -> None:
     assert len(keys(second, "predict") - keys(first, "predict")) == 16
 
 
+def test_weights_are_trained_once_for_those_who_share_them(planned, small) -> None:
+    shared = {"name": "adapted", "method": "unet_ttt", "weights_from": "unet", "options": {"adaptation_steps": 2}}
+    plan = planned(reconstruction=[*small["reconstruction"], shared])
+    assert keys(plan, "fit_reconstruction") == keys(planned(), "fit_reconstruction")
+    adapted = [task for task in plan.reconstructions if task.params["reconstruction"] == "adapted"]
+    assert {task.params["method"] for task in adapted} == {"unet_ttt"}
+    assert adapted[0].params["options"] == {**small["reconstruction"][1]["options"], "adaptation_steps": 2}
+    assert all(task.inputs["model"] == tuple(plan.fits) for task in adapted)
+
+
+def test_one_method_may_stand_in_a_study_twice(planned, small) -> None:
+    wide = {"name": "wide", "method": "unet", "options": {"features": [8, 8, 8, 8, 8, 8], "epochs": 1}}
+    plan = planned(reconstruction=[*small["reconstruction"], wide])
+    assert len(keys(plan, "fit_reconstruction")) == 2
+    assert {task.params["reconstruction"] for task in plan.reconstructions} == {"fully_sampled", "unet", "wide"}
+
+
 def test_another_name_or_interval_changes_the_evaluation_alone(planned) -> None:
     first = planned()
     for other in (planned(name="other"), planned(evaluation={"resamples": 200})):

@@ -113,6 +113,86 @@ def plan(study: StudyFile, data: Data = None, manifest: Manifest = None, root: R
 
 
 @app.command()
+def tune(
+    study: StudyFile,
+    method: Annotated[
+        str, typer.Option("--method", "-m", help="Un-trained reconstruction to tune.", show_default=False)
+    ],
+    trials: Annotated[int, typer.Option("--trials", "-n", min=1, help="In total; a second run goes on.")] = 50,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--objective",
+            metavar="NAME",
+            help="held_out (needs no reference; default), psnr, ssim or nrmse; give seconds, too, for a trade-off.",
+        ),
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", help="Most processor time of a slice; slower trials are stopped.")
+    ] = None,
+    slices: Annotated[int, typer.Option("--slices", min=1, help="Validation slices that a trial reconstructs.")] = 4,
+    preset: Annotated[
+        str, typer.Option("--preset", metavar="NAME|FILE", help="Settings that the search starts from.")
+    ] = "default",
+    fixed: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="OPTION=VALUE", help="Not searched; may be given several times."),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="OPTION", help="Search only this; may be given several times.")
+    ] = None,
+    timeout: Annotated[float | None, typer.Option("--timeout", help="Seconds after which no trial starts.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the sampler.")] = 0,
+    workers: Annotated[int, typer.Option("--workers", "-j", min=1, help="Processes.")] = 1,
+    storage: Annotated[
+        str | None,
+        typer.Option("--storage", metavar="URL", help="Database or .journal file of the trials; default under ROOT."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Default ROOT/tuning/STUDY-METHOD.")
+    ] = None,
+    data: Data = None,
+    manifest: Manifest = None,
+    tracking_uri: TrackingUri = None,
+    no_tracking: Annotated[bool, typer.Option("--no-tracking", help="Do not log to MLflow.")] = False,
+    root: Root = Path("mlruns"),
+) -> None:
+    """Search for the settings of an un-trained reconstruction: a preset, a page and MLflow runs."""
+    from scanproof.study.load import load_study
+    from scanproof.tracking.uri import resolve_tracking_uri
+    from scanproof.tuning.console import TrialLines, show
+    from scanproof.tuning.run import Effort, tune as run_search
+    from scanproof.tuning.search import Request
+
+    definition = load_study(study, data=data, manifest=manifest)
+    lines = TrialLines(definition.name)
+    try:
+        tuned = run_search(
+            definition,
+            Request(
+                method=method,
+                objectives=tuple(objective or ("held_out",)),
+                slices=slices,
+                seconds=seconds,
+                preset=preset,
+                fixed=tuple(fixed or ()),
+                only=tuple(only or ()),
+            ),
+            Effort(trials=trials, timeout=timeout, workers=workers, seed=seed, storage=storage),
+            root=root,
+            output=output,
+            study_file=str(study),
+            tracking_uri=None if no_tracking else resolve_tracking_uri(tracking_uri, root),
+            on_stage=lines.stage,
+            on_trial=lines.trial,
+        )
+    except KeyboardInterrupt:
+        print("scanproof: interrupted; finished trials are kept, run again to go on", file=sys.stderr)
+        raise typer.Exit(130) from None
+    show(tuned)
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON schema of a study file, for editors."""
     from scanproof.study.schema import study_schema

@@ -5,12 +5,52 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from scanproof.errors import ScanproofError
 from scanproof.evaluation.bootstrap import Bootstrap, FloatArray
 from scanproof.evaluation.grid import site_grids
+from scanproof.evaluation.image_metrics import FINDING_METRICS
 from scanproof.evaluation.table import ALL_SITES, CONDITION
 
 #: what a mean is taken for, at each site
 QUALITY_ROW = ("reconstruction", "acceleration", *CONDITION, "metric")
+
+
+def of_cases_with_findings(case_metrics: pd.DataFrame) -> pd.DataFrame:
+    """Leave out the metrics of findings where there is no finding.
+
+    A case counts where its finding shows under every condition, so that conditions are compared on the same cases:
+    rendered again in another shape, a subject's smallest finding may vanish.
+
+    Args:
+        case_metrics: image quality of each case under every condition, with a value of NaN where a metric of
+            :data:`~scanproof.evaluation.image_metrics.FINDING_METRICS` has no finding to measure.
+
+    Returns:
+        The other rows.
+
+    Raises:
+        ScanproofError: a metric that no case has.
+
+    Example:
+        >>> cases = pd.DataFrame({"site": "north", "subject": "a", "case": ["a1", "a2"], "metric": "finding_error",
+        ...     "value": [0.1, float("nan")]})
+        >>> of_cases_with_findings(cases)["case"].tolist()
+        ['a1']
+    """
+    partial = case_metrics["metric"].isin(FINDING_METRICS)
+    if not partial.any():
+        return case_metrics
+    found = case_metrics[partial]
+    case = [found[column] for column in ("site", "subject", "case", "metric")]
+    rows = pd.concat([case_metrics[~partial], found[found["value"].notna().groupby(case).transform("all")]])
+    if lost := sorted(set(found["metric"]) - set(rows["metric"])):
+        raise ScanproofError(
+            "needs a test case whose finding shows under every condition",
+            key="evaluation.image_metrics",
+            value=", ".join(lost),
+            hint="test more subjects, or leave this metric out",
+        )
+    return rows
 
 
 def quality_rows(case_metrics: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
@@ -18,6 +58,10 @@ def quality_rows(case_metrics: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFra
 
     The site "all" weighs every site alike, however many cases it has; its replicates are the means of the sites'
     replicates, which are independent because each site draws its own subjects.
+
+    A metric of :data:`~scanproof.evaluation.image_metrics.FINDING_METRICS` belongs to the cases with a finding alone:
+    its means are taken over them, their subjects are what is resampled, and "all" is the mean of the sites that have
+    one. Every other metric must be given for every case.
 
     Args:
         case_metrics: image quality of each case: site, subject, case, shift, severity, reconstruction,
@@ -38,6 +82,13 @@ def quality_rows(case_metrics: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFra
         0  north   ssim  0.625    0.5  2
         1    all   ssim  0.625    0.5  2
     """
+    partial = case_metrics["metric"].isin(FINDING_METRICS)
+    tables = [table for table in (case_metrics[~partial], case_metrics[partial]) if not table.empty]
+    return pd.concat([_site_means(table, bootstrap) for table in tables], ignore_index=True)
+
+
+def _site_means(case_metrics: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
+    """The rows of metrics that all of these cases have."""
     grids = site_grids(case_metrics, by=QUALITY_ROW, value="value", name="case_metrics")
     frames, total, cases = [], np.zeros(()), 0
     for site, grid in grids.items():

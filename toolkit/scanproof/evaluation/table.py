@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: severity-0 condition: nothing but the site's own acquisition
 CLEAN = "none"
+#: shift name of worst-case perturbations, sought for each reconstruction: no scanner does that
+ADVERSARIAL = "adversarial"
 #: shift name of rows that summarise all shifts and severities of a chain
 ALL_SHIFTS = "all"
 #: site name of rows that average over the sites

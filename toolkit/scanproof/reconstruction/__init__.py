@@ -21,6 +21,7 @@ RECONSTRUCTORS: Registry[Reconstructor] = Registry(
         "deep_decoder": "scanproof.reconstruction.untrained.reconstructors:DeepDecoder",
         "deep_image_prior": "scanproof.reconstruction.untrained.reconstructors:DeepImagePrior",
         "unet": "scanproof.reconstruction.unet:UNet",
+        "unet_ttt": "scanproof.reconstruction.unet_ttt:UNetTTT",
     },
     group="scanproof.reconstructors",
 )

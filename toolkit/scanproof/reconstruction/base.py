@@ -28,6 +28,8 @@ class Reconstructor(ABC):
     trainable: ClassVar[bool] = False
     #: reads undersampled k-space; False for the fully sampled reference chain
     undersampled: ClassVar[bool] = True
+    #: gradients flow from :meth:`differentiable_image` back to k-space
+    differentiable: ClassVar[bool] = False
 
     def __call__(self, kspace: Tensor, mask: Tensor, sensitivities: Tensor) -> Tensor:
         """Check the input, reconstruct, check the output; arguments as in :meth:`reconstruct`.
@@ -35,18 +37,7 @@ class Reconstructor(ABC):
         Raises:
             ScanproofError: shapes that do not fit, or values that are not finite.
         """
-        if kspace.ndim < 3 or not kspace.is_complex():
-            raise ScanproofError(
-                "k-space must be complex (..., coil, H, W)", value=f"{kspace.dtype} {tuple(kspace.shape)}"
-            )
-        if sensitivities.shape[-3:] != kspace.shape[-3:]:
-            raise ScanproofError(
-                f"sensitivities must match k-space {tuple(kspace.shape[-3:])}", value=tuple(sensitivities.shape[-3:])
-            )
-        if not mask.any():
-            raise ScanproofError("mask must sample at least one line", value=int(mask.sum()))
-        if not torch.view_as_real(kspace.contiguous()).isfinite().all():
-            raise ScanproofError("k-space must be finite", value="NaN or infinite")
+        check_kspace(kspace, mask, sensitivities)
         image = self.reconstruct(kspace, mask, sensitivities)
         if not image.isfinite().all():
             raise ScanproofError(f"{type(self).__name__} must give a finite image", value="NaN or infinite")
@@ -65,6 +56,13 @@ class Reconstructor(ABC):
             float32 (..., 1, H, W), magnitude.
         """
 
+    def differentiable_image(self, kspace: Tensor, mask: Tensor, sensitivities: Tensor) -> Tensor:
+        """The image of :meth:`reconstruct`, and gradients flow, where :attr:`differentiable` holds.
+
+        A method that cuts them off in :meth:`reconstruct` overrides this one. Arguments as there.
+        """
+        return self.reconstruct(kspace, mask, sensitivities)
+
     def fit(
         self, training: Sequence[Sample], validation: Sequence[Sample], *, seed: int, handlers: Sequence[Handler] = ()
     ) -> TrainingResult:
@@ -74,3 +72,39 @@ class Reconstructor(ABC):
     def load(self, weights: Mapping[str, Tensor]) -> None:
         """Take over the weights that :meth:`fit` returned."""
         raise ScanproofError("method has no weights", key=type(self).__name__)
+
+
+def check_kspace(kspace: Tensor, mask: Tensor, sensitivities: Tensor) -> None:
+    """Check what a reconstruction is given; arguments as in :meth:`Reconstructor.reconstruct`.
+
+    Raises:
+        ScanproofError: shapes that do not fit, or values that are not finite.
+    """
+    if kspace.ndim < 3 or not kspace.is_complex():
+        raise ScanproofError("k-space must be complex (..., coil, H, W)", value=f"{kspace.dtype} {tuple(kspace.shape)}")
+    if sensitivities.shape[-3:] != kspace.shape[-3:]:
+        raise ScanproofError(
+            f"sensitivities must match k-space {tuple(kspace.shape[-3:])}", value=tuple(sensitivities.shape[-3:])
+        )
+    if not mask.any():
+        raise ScanproofError("mask must sample at least one line", value=int(mask.sum()))
+    if not torch.view_as_real(kspace.contiguous()).isfinite().all():
+        raise ScanproofError("k-space must be finite", value="NaN or infinite")
+
+
+def as_slices(x: Tensor, batch: Sequence[int]) -> Tensor:
+    """Flatten a batch: one array a slice, without copying what slices share.
+
+    Args:
+        x: (..., coil, H, W), or fewer axes, as masks have.
+        batch: the batch axes of the k-space.
+
+    Returns:
+        (slice, coil, H, W), the last three axes as they were, of length one where there was none.
+
+    Example:
+        >>> as_slices(torch.zeros(5), [2, 3]).shape
+        torch.Size([6, 1, 1, 5])
+    """
+    x = x.reshape((1,) * (3 - x.ndim) + x.shape)
+    return x.expand(*batch, *x.shape[-3:]).reshape(-1, *x.shape[-3:])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -23,6 +25,8 @@ class CgSense(Reconstructor):
     Raises:
         ScanproofError: fewer than one iteration, negative regularisation.
     """
+
+    differentiable: ClassVar[bool] = True
 
     def __init__(self, *, iterations: int = 12, regularisation: float = 0.01) -> None:
         if iterations < 1:
@@ -59,4 +63,6 @@ def _energy(x: Tensor) -> Tensor:
 
 def _ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
     """Quotient; zero where the denominator is: a slice that has converged, or is empty, stays as it is."""
-    return torch.where(denominator > 0, numerator / denominator, torch.zeros_like(numerator))
+    positive = denominator > 0
+    # a denominator of zero must not reach the quotient, whose gradient it would make NaN
+    return torch.where(positive, numerator / torch.where(positive, denominator, 1), torch.zeros_like(numerator))

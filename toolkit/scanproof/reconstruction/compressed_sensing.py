@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ from torch import Tensor
 from scanproof.errors import ScanproofError
 from scanproof.physics.noise_level import noise_level
 from scanproof.physics.sense import SenseOperator
-from scanproof.reconstruction.base import Reconstructor
+from scanproof.reconstruction.base import Reconstructor, as_slices
 from scanproof.reconstruction.proximal import Proximal, fista
 
 #: noise counts as at least this share of the image's amplitude: no image is exactly sparse
@@ -37,6 +37,7 @@ class CompressedSensing(Reconstructor):
         ScanproofError: fewer than one iteration, negative regularisation.
     """
 
+    differentiable: ClassVar[bool] = True
     #: what errors call the method
     name: str
     #: last FISTA steps whose mean is the result
@@ -63,7 +64,7 @@ class CompressedSensing(Reconstructor):
     def solve(self, kspace: Tensor, mask: Tensor, sensitivities: Tensor) -> Tensor:
         """The complex image, complex64 (..., 1, H, W); arguments as in :meth:`reconstruct`."""
         # one after the other: the solver's arrays of one slice stay in the cache, a batch's do not
-        slices = zip(*(_slices(x, kspace.shape[:-3]) for x in (kspace, mask, sensitivities)), strict=True)
+        slices = zip(*(as_slices(x, kspace.shape[:-3]) for x in (kspace, mask, sensitivities)), strict=True)
         images = torch.stack([self._solve_slice(*arrays) for arrays in slices])
         return images.reshape(*kspace.shape[:-3], *images.shape[1:])
 
@@ -73,7 +74,8 @@ class CompressedSensing(Reconstructor):
         amplitude = _amplitude(target)
         # numbers of the order of one, whatever the scanner's unit: squares of very small ones would vanish
         scale = torch.where(amplitude > 0, amplitude, torch.ones_like(amplitude))
-        noise = noise_level(kspace, operator.mask) / scale
+        # without gradient: that of a median is a single sample's, and so steep that it hides all others
+        noise = noise_level(kspace.detach(), operator.mask) / scale
         height, width = target.shape[-2:]
         rows, columns = self.padded((height, width))
         margin = (0, columns - width, 0, rows - height)
@@ -97,12 +99,6 @@ class CompressedSensing(Reconstructor):
         if not value >= least:
             rule = "must not be negative" if least == 0 else f"must be at least {least}"
             raise ScanproofError(rule, key=f"{self.name}.{option}", value=value)
-
-
-def _slices(x: Tensor, batch: Sequence[int]) -> Tensor:
-    """One array (..., coil, H, W) for each slice of a batch, batch axes flattened."""
-    x = x.reshape((1,) * (3 - x.ndim) + x.shape)
-    return x.expand(*batch, *x.shape[-3:]).reshape(-1, *x.shape[-3:])
 
 
 def _amplitude(image: Tensor) -> Tensor:

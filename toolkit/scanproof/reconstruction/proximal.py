@@ -169,8 +169,8 @@ def shrink(parts: Tensor, threshold: Tensor) -> Tensor:
         tensor([[2.4000, 0.0000],
                 [3.2000, 0.0000]])
     """
-    magnitude = parts.square().sum(dim=0).sqrt()
-    return parts * ((magnitude - threshold).clamp(min=0) / magnitude.clamp(min=torch.finfo(parts.dtype).tiny))
+    magnitude = _root(parts.square().sum(dim=0))
+    return parts * ((magnitude - threshold).clamp(min=0) / magnitude)
 
 
 def differences(parts: Tensor) -> Tensor:
@@ -202,8 +202,13 @@ def from_parts(parts: Tensor) -> Tensor:
 
 def _project(fields: Tensor, radius: Tensor) -> Tensor:
     """Fields (2 axes, 2 parts, ...) that are at most ``radius`` long in every pixel."""
-    length = fields.square().sum(dim=(0, 1)).sqrt()
-    return fields * (radius / torch.maximum(length, radius).clamp(min=torch.finfo(fields.dtype).tiny))
+    length = _root(fields.square().sum(dim=(0, 1)))
+    return fields * (radius / torch.maximum(length, radius))
+
+
+def _root(squares: Tensor) -> Tensor:
+    """Square root, never zero: the root of zero has no gradient."""
+    return squares.clamp(min=torch.finfo(squares.dtype).tiny).sqrt()
 
 
 def _inner(a: Tensor, b: Tensor) -> Tensor:

@@ -34,6 +34,7 @@ class UNet(Reconstructor):
     """
 
     trainable: ClassVar[bool] = True
+    differentiable: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -59,7 +60,7 @@ class UNet(Reconstructor):
             weight_decay=weight_decay,
             patience=patience,
         )
-        self._network: _ResidualUnet | None = None
+        self._network: ResidualUnet | None = None
 
     def reconstruct(self, kspace: Tensor, mask: Tensor, sensitivities: Tensor) -> Tensor:
         """See :meth:`Reconstructor.reconstruct`.
@@ -67,13 +68,21 @@ class UNet(Reconstructor):
         Raises:
             ScanproofError: neither :meth:`fit` nor :meth:`load` came before.
         """
-        if self._network is None:
-            raise ScanproofError("method must be trained or given weights first", key="unet")
-        image = self._start(kspace, mask, sensitivities)
-        batch = torch.view_as_real(image.reshape(-1, *image.shape[-3:]))
         with torch.inference_mode():
-            magnitude: Tensor = self._network(batch)
-        return magnitude.reshape(image.shape)
+            return self.estimate(kspace, mask, sensitivities).abs()
+
+    def differentiable_image(self, kspace: Tensor, mask: Tensor, sensitivities: Tensor) -> Tensor:
+        """See :meth:`Reconstructor.differentiable_image`."""
+        return self.estimate(kspace, mask, sensitivities).abs()
+
+    def estimate(self, kspace: Tensor, mask: Tensor, sensitivities: Tensor) -> Tensor:
+        """The complex image behind :meth:`reconstruct`, complex64 (..., 1, H, W); gradients flow.
+
+        Raises:
+            ScanproofError: see :meth:`reconstruct`.
+        """
+        image = self._start(kspace, mask, sensitivities)
+        return self._trained.estimate(image.reshape(-1, *image.shape[-3:])).reshape(image.shape)
 
     def fit(
         self, training: Sequence[Sample], validation: Sequence[Sample], *, seed: int, handlers: Sequence[Handler] = ()
@@ -84,7 +93,7 @@ class UNet(Reconstructor):
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, "initial weights"))
-            network = _ResidualUnet(self.features)
+            network = ResidualUnet(self.features)
         loss = nn.L1Loss()
         result = train(
             network,
@@ -102,9 +111,15 @@ class UNet(Reconstructor):
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
         """See :meth:`Reconstructor.load`."""
-        network = _ResidualUnet(self.features)
+        network = ResidualUnet(self.features)
         network.load_state_dict(dict(weights))
         self._network = network.eval()
+
+    @property
+    def _trained(self) -> ResidualUnet:
+        if self._network is None:
+            raise ScanproofError("method must be trained or given weights first", key="unet")
+        return self._network
 
     def _start(self, kspace: Tensor, mask: Tensor, sensitivities: Tensor) -> Tensor:
         if self.initial == "cg_sense":
@@ -116,11 +131,8 @@ class UNet(Reconstructor):
         return {IMAGE: torch.view_as_real(image), LABEL: sample[REFERENCE]}
 
 
-class _ResidualUnet(nn.Module):
-    """Initial image, float32 (batch, 1, H, W, 2), to magnitude, float32 (batch, 1, H, W).
-
-    The last convolution starts at zero, so training starts from the initial image and not from noise.
-    """
+class ResidualUnet(nn.Module):
+    """The network of :class:`UNet`; the last convolution starts at zero, so training starts from the initial image."""
 
     def __init__(self, features: Sequence[int]) -> None:
         super().__init__()
@@ -131,11 +143,17 @@ class _ResidualUnet(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, image: Tensor) -> Tensor:
-        scale = torch.quantile(image.norm(dim=-1).flatten(1), 0.95, dim=1).clamp(min=1e-12).reshape(-1, 1, 1, 1)
-        scaled = image.squeeze(1).movedim(-1, 1) / scale
+        """From the initial image, float32 (batch, 1, H, W, 2), to magnitude, float32 (batch, 1, H, W)."""
+        return self.estimate(torch.view_as_complex(image)).abs()
+
+    def estimate(self, image: Tensor) -> Tensor:
+        """From the initial image to the corrected one, both complex64 (batch, 1, H, W)."""
+        pairs = torch.view_as_real(image).squeeze(1).movedim(-1, 1)
+        scale = torch.quantile(pairs.norm(dim=1).flatten(1), 0.95, dim=1).clamp(min=1e-12).reshape(-1, 1, 1, 1)
+        scaled = pairs / scale
         height, width = scaled.shape[-2:]
         # the network halves the image four times
         padded = nn.functional.pad(scaled, (0, -width % 16, 0, -height % 16))
         correction: Tensor = self.unet(padded)
-        restored = scaled + correction[..., :height, :width]
-        return restored.square().sum(dim=1, keepdim=True).sqrt() * scale
+        restored = (scaled + correction[..., :height, :width]) * scale
+        return torch.complex(*restored.unbind(dim=1)).unsqueeze(1)

@@ -16,6 +16,8 @@ class ZeroFilled(Reconstructor):
     Source: Roemer et al., Magn Reson Med 1990, doi:10.1002/mrm.1910160203 (coil combination).
     """
 
+    differentiable: ClassVar[bool] = True
+
     def reconstruct(self, kspace: Tensor, mask: Tensor, sensitivities: Tensor) -> Tensor:
         """See :meth:`Reconstructor.reconstruct`."""
         return SenseOperator(sensitivities, mask).adjoint(kspace).abs()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from scanproof.evaluation.table import CLEAN
+from scanproof.evaluation.table import ADVERSARIAL, CLEAN
 from scanproof.reporting.curves import Curves, real_sites
 from scanproof.reporting.model import Provenance
 from scanproof.reporting.tables import FlowRow, smallest_test
@@ -42,6 +42,12 @@ def scope(results: pd.DataFrame, curves: Curves, provenance: Provenance) -> list
     tested = f"Tested {counted(len(names), 'reconstruction')} ({joined(names)}) at R = {joined(speeds)}"
     shifts = sorted({plain(key.facet.shift) for key in curves if key.facet.shift != CLEAN})
     disturbed = f"Each was disturbed by {counted(len(shifts), 'simulated shift')} ({joined(shifts)})."
+    if ADVERSARIAL in shifts:
+        disturbed += (
+            f" {ADVERSARIAL.capitalize()} is a worst case, not something a scanner does: of all small changes of the "
+            "measured signal, one that was sought for each reconstruction because it does most to its images. Where "
+            "no gradient could be followed through a reconstruction, a weaker one that was sought for another."
+        )
     return [
         f"{DATA_KINDS[provenance.data_kind]} {KSPACE[provenance.kspace]}",
         f"{tested}, {_readers(results)}.",

@@ -84,6 +84,24 @@ IMAGE_METRICS = {
         highest=None,
         higher_is_better=False,
     ),
+    "ms_ssim": Metric(
+        label="MS-SSIM",
+        meaning="Structural similarity to the reference image at several resolutions, from fine detail to coarse "
+        "shapes: 1 is identical.",
+    ),
+    "vif": Metric(
+        label="VIF",
+        meaning="Visual information fidelity, the share of the reference image's information that is still in the "
+        "image: 1 is identical, above 1 contrast is higher than in the reference.",
+        highest=None,
+    ),
+    "finding_error": Metric(
+        label="Error of the finding",
+        meaning="NRMSE of the region of the finding and its edge, over the cases that have one: 0 is identical. A "
+        "finding that is lost wholly has an error as large as its contrast in units of its signal, well below 1.",
+        highest=None,
+        higher_is_better=False,
+    ),
 }
 METRICS = READING_METRICS | IMAGE_METRICS
 

@@ -17,6 +17,9 @@ the artifacts; :data:`ACQUISITION_SHIFTS` maps it to physical parameters.
   but a lesion exceeds white matter by a sixth to a quarter only (without drift, by two thirds to twice).
 - ``anatomy``: smaller and broader heads with wider ventricles, adult to infant in size
   (see :class:`~scanproof.data.demo.shape.HeadShape`).
+- ``adversarial``: the sampled k-space is changed a little, in the direction that does most to the image of the very
+  method that gets it (see :func:`~scanproof.reconstruction.adversarial.perturb`). It is a worst case and not something
+  that a scanner does, so it stands alone: compositions cannot hold it.
 
 Contrast and anatomy render the same subjects again, so they need the demo cohort, whose tissue maps are known.
 """
@@ -27,6 +30,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from scanproof.errors import ScanproofError, unknown_name
+from scanproof.evaluation.table import ADVERSARIAL
 from scanproof.transforms import SHIFTS
 from scanproof.transforms.severity import GRADINGS, Grading
 
@@ -39,6 +43,11 @@ ACQUISITION_SHIFTS: Mapping[str, Grading] = MappingProxyType(
             levels=tuple({"factor": factor} for factor in (1.25, 1.5, 2.0, 3.0, 4.0)),
             units={"factor": "of the nominal acceleration; the centre fraction is divided by it"},
             source=f"{_OWN}: from a shortened protocol to four times the nominal one.",
+        ),
+        ADVERSARIAL: Grading(
+            levels=tuple({"strength": strength} for strength in (0.01, 0.02, 0.04, 0.06, 0.08)),
+            units={"strength": "norm of the perturbation, in that of the sampled k-space"},
+            source="5: the bound of Darestani et al., arXiv 2102.06103; the rest is our grading.",
         ),
         "anatomy": Grading(
             levels=tuple(
@@ -91,6 +100,8 @@ ACQUISITION_SHIFTS: Mapping[str, Grading] = MappingProxyType(
 RENDERED = frozenset({"anatomy", "contrast"})
 #: shifts of the sampling mask alone
 SAMPLED = frozenset({"acceleration", "mask_type"})
+#: shifts that compositions cannot hold
+ALONE = frozenset({ADVERSARIAL})
 #: artifacts of ours that work in volumes alone, told here so that reading a study does not import them
 VOLUMES_ONLY = frozenset({"slice_thickness"})
 

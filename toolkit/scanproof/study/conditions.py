@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from scanproof.evaluation.table import CLEAN
+from scanproof.evaluation.table import ADVERSARIAL, CLEAN
 from scanproof.study.acquisition_shifts import ACQUISITION_SHIFTS, RENDERED
 
 
@@ -60,6 +60,11 @@ class Condition:
     def snr(self) -> float:
         """What the signal-to-noise ratio is divided by."""
         return self._acquisition().get("snr", {}).get("divisor", 1.0)
+
+    @property
+    def adversarial(self) -> float:
+        """Norm of the worst-case perturbation, in that of the sampled k-space."""
+        return self._acquisition().get(ADVERSARIAL, {}).get("strength", 0.0)
 
     def _acquisition(self) -> dict[str, Mapping[str, float]]:
         return {

@@ -11,12 +11,13 @@ from scanproof.classification import CLASSIFIERS
 from scanproof.classification.norms import Norm
 from scanproof.data.demo.scanner import SCANNERS
 from scanproof.errors import ScanproofError, unknown_name
+from scanproof.evaluation.image_metrics import DEFAULT_METRICS, IMAGE_METRICS, check_metrics
 from scanproof.reconstruction import RECONSTRUCTORS
 from scanproof.study.acquisition_shifts import RENDERED, accelerate
 from scanproof.study.fields import Model, once, plain_name
 from scanproof.study.shift_plans import AnyShiftPlan
 
-Options = dict[str, bool | int | float | str | list[bool | int | float | str]]
+Options = dict[str, bool | int | float | str | list[bool | int | float | str] | None]
 Matrix = tuple[Annotated[int, Field(ge=16, le=4096)], Annotated[int, Field(ge=16, le=4096)]]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -119,17 +120,33 @@ class AcquisitionPlan(Model):
 
 
 class ReconstructionPlan(Model):
-    """One reconstruction method."""
+    """One reconstruction method with its options."""
 
-    name: str
-    options: Options = Field({})
+    name: str = Field(description="what results call it; also the method, where `method` does not say another")
+    method: str = Field("", description="registered method; to be given where one stands in a study twice")
+    options: Options = Field({}, description="of the method; `preset` may be a file, relative to the study file")
+    weights_from: str | None = Field(
+        None,
+        description="name of a trained reconstruction of this study whose weights and options are taken over, so "
+        "that nothing is trained twice; own options come on top",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _method_is_named(cls, content: object) -> object:
+        return {"method": content["name"], **content} if isinstance(content, dict) and "name" in content else content
+
+    @field_validator("name")
+    @classmethod
+    def _plain(cls, name: str) -> str:
+        return plain_name(name)
 
     @model_validator(mode="after")
     def _known(self) -> Self:
         if self.options:
-            RECONSTRUCTORS.check_options(self.name, self.options)
-        elif self.name not in RECONSTRUCTORS:
-            raise unknown_name("reconstruction", self.name, RECONSTRUCTORS)
+            RECONSTRUCTORS.check_options(self.method, self.options)
+        elif self.method not in RECONSTRUCTORS:
+            raise unknown_name("reconstruction", self.method, RECONSTRUCTORS)
         return self
 
 
@@ -172,11 +189,24 @@ class ClassifierPlan(Model):
 
 
 class EvaluationPlan(Model):
-    """Intervals and operating point."""
+    """Image metrics, intervals and operating point."""
 
+    image_metrics: list[Annotated[str, Field(json_schema_extra={"enum": list(IMAGE_METRICS)})]] = Field(
+        list(DEFAULT_METRICS),
+        min_length=1,
+        description="what is measured on every image; another choice makes the test images anew, but trains nothing",
+    )
     confidence: float = Field(0.95, gt=0.5, lt=1)
     resamples: int = Field(1000, ge=100, le=100_000, description="bootstrap resamples of subjects")
     sensitivity: float = Field(0.9, gt=0, lt=1, description="the threshold reaches it on clean validation data")
+
+    @field_validator("image_metrics")
+    @classmethod
+    def _known(cls, names: list[str]) -> list[str]:
+        for name in names:
+            if name not in IMAGE_METRICS:
+                raise unknown_name("image metric", name, IMAGE_METRICS)
+        return once(names, "image metric")
 
 
 class Compute(Model):
@@ -213,6 +243,33 @@ class Study(Model):
         return list(plans)
 
     @model_validator(mode="after")
+    def _weights_to_take_over(self) -> Self:
+        plans = {plan.name: plan for plan in self.reconstruction}
+        for number, plan in enumerate(self.reconstruction):
+            if plan.weights_from is None:
+                continue
+            key = f"reconstruction[{number}].weights_from"
+            others = [name for name in plans if name != plan.name and plans[name].weights_from is None]
+            if plan.weights_from not in others:
+                raise unknown_name("reconstruction to take weights from", plan.weights_from, others, key=key)
+            source = plans[plan.weights_from]
+            own, trained = (RECONSTRUCTORS.factory(p.method) for p in (plan, source))
+            if not (isinstance(own, type) and isinstance(trained, type) and issubclass(own, trained)):
+                raise ScanproofError(
+                    f"{plan.method} must be a kind of {source.method} to work with its weights",
+                    key=key,
+                    value=plan.weights_from,
+                )
+            if not getattr(trained, "trainable", False):
+                raise ScanproofError("must name a reconstruction that is trained", key=key, value=plan.weights_from)
+        return self
+
+    def options_of(self, plan: ReconstructionPlan) -> Options:
+        """A reconstruction's own options and those that it takes over."""
+        taken = next((other.options for other in self.reconstruction if other.name == plan.weights_from), {})
+        return {**taken, **plan.options}
+
+    @model_validator(mode="after")
     def _images_to_learn_from(self) -> Self:
         methods = [method.name for method in self.reconstruction]
         for classifier in self.classification:
@@ -220,6 +277,16 @@ class Study(Model):
                 raise unknown_name(
                     f"reconstruction for classifier {classifier.name!r} to train on", classifier.train_on, methods
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _metrics_fit_the_data(self) -> Self:
+        check_metrics(
+            self.evaluation.image_metrics,
+            matrix=self.data.matrix,
+            has_findings=isinstance(self.data, DemoData),
+            key="evaluation.image_metrics",
+        )
         return self
 
     @model_validator(mode="after")

@@ -23,6 +23,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "training",
         "reconstruction",
         "evaluation/image_metrics.py",
+        "evaluation/multiscale.py",
+        "evaluation/finding.py",
         "study/acquire.py",
     ),
     "train_classifier": ("training", "classification"),
@@ -33,7 +35,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
 _LIBRARIES: dict[str, tuple[str, ...]] = {
     "cohort": ("torch", "numpy", "monai", "nibabel", "nilearn"),
     "fit_reconstruction": ("torch", "numpy", "monai", "pytorch-ignite"),
-    "reconstruct": ("torch", "numpy", "monai"),
+    "reconstruct": ("torch", "numpy", "monai", "torchmetrics"),
     "train_classifier": ("torch", "numpy", "monai", "pytorch-ignite"),
     "predict": ("torch", "numpy", "monai"),
     "evaluate": ("numpy", "pandas"),

@@ -36,7 +36,7 @@ def load_study(path: Path, *, data: Path | None = None, manifest: Path | None = 
     Raises:
         ScanproofError: unreadable file, YAML error, unknown key, wrong value or unknown method.
     """
-    content = _read_yaml(path)
+    content = _with_presets(_read_yaml(path), base=path.parent)
     if manifest is not None and data is None:
         raise ScanproofError("--manifest needs --data", value=str(manifest))
     if data is not None:
@@ -60,6 +60,27 @@ def _local_data(own: object, data: Path, manifest: Path | None) -> dict[str, obj
         section.update({key: value for key, value in own.items() if key in shared})
     section.update(kind="nifti", root=str(data.resolve()), manifest=str((manifest or data / "cohort.csv").resolve()))
     return section
+
+
+def _with_presets(content: dict[str, object], *, base: Path) -> dict[str, object]:
+    """The content with the options that preset files hold, so that a definition says all that it depends on."""
+    plans = content.get("reconstruction")
+    if not isinstance(plans, list):
+        return content
+    return {**content, "reconstruction": [_with_preset(plan, base=base) for plan in plans]}
+
+
+def _with_preset(plan: object, *, base: Path) -> object:
+    options = plan.get("options") if isinstance(plan, dict) else None
+    preset = options.get("preset") if isinstance(options, dict) else None
+    if not isinstance(plan, dict) or not isinstance(options, dict) or not isinstance(preset, str):
+        return plan
+    if not preset.endswith((".yaml", ".yml")):
+        return plan
+    from scanproof.reconstruction.untrained.presets import read_preset_file
+
+    own = {name: value for name, value in options.items() if name != "preset"}
+    return {**plan, "options": {**read_preset_file(base / preset), **own}}
 
 
 def _resolve(study: Study, *, base: Path) -> Study:

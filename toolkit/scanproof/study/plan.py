@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from scanproof.errors import ScanproofError
+from scanproof.evaluation.image_metrics import IMAGE_METRICS
 from scanproof.reconstruction import RECONSTRUCTORS
 from scanproof.study.acquisition_shifts import SAMPLED, accelerate
 from scanproof.study.conditions import Condition
@@ -163,7 +164,7 @@ class _Planner:
         return self._rendered[key]
 
     def _accelerations(self, method: ReconstructionPlan) -> list[float]:
-        undersampled = RECONSTRUCTORS.factory(method.name).undersampled  # type: ignore[attr-defined]
+        undersampled = RECONSTRUCTORS.factory(method.method).undersampled  # type: ignore[attr-defined]
         return list(self.study.acquisition.accelerations) if undersampled else [1.0]
 
     def _sampling(self, acceleration: float, condition: Condition) -> dict[str, object]:
@@ -180,13 +181,15 @@ class _Planner:
         return {"mask": mask, "acceleration": acceleration, "center_fraction": center}
 
     def _method(self, method: ReconstructionPlan) -> dict[str, object]:
-        params: dict[str, object] = {"method": method.name, "options": method.options}
-        other = method_version(RECONSTRUCTORS.location(method.name))
+        params: dict[str, object] = {"method": method.method, "options": self.study.options_of(method)}
+        other = method_version(RECONSTRUCTORS.location(method.method))
         return {**params, "package": other} if other else params
 
     def _fit(self, method: ReconstructionPlan, acceleration: float) -> tuple[Task, ...]:
-        if not RECONSTRUCTORS.factory(method.name).trainable:  # type: ignore[attr-defined]
+        if not RECONSTRUCTORS.factory(method.method).trainable:  # type: ignore[attr-defined]
             return ()
+        if method.weights_from is not None:
+            method = next(other for other in self.study.reconstruction if other.name == method.weights_from)
         if (method.name, acceleration) not in self._fits:
             self._fits[method.name, acceleration] = Task(
                 "fit_reconstruction",
@@ -200,16 +203,19 @@ class _Planner:
     ) -> Task:
         params = {
             **self.common,
+            "reconstruction": method.name,
             **self._method(method),
             "acceleration": acceleration,  # the nominal one, which names the chain
             "sampling": self._sampling(acceleration, condition),
             "split": split,
+            "image_metrics": self._image_metrics(split),
             "shift": condition.shift,
             "severity": condition.severity,
             "changes": {
                 "artifacts": [[part.name, part.severity] for part in condition.artifacts],
                 "coils": condition.coils,
                 "snr": condition.snr,
+                "adversarial": condition.adversarial,
             },
         }
         versions = {part.name: method_version(SHIFTS.location(part.name)) for part in condition.artifacts}
@@ -217,6 +223,14 @@ class _Planner:
             params["shift_packages"] = versions
         inputs = {"cohort": (self._cohort(site, condition),), "model": self._fit(method, acceleration)}
         return Task("reconstruct", params, inputs)
+
+    def _image_metrics(self, split: str) -> list[str]:
+        """In one order, so that listing them in another computes nothing anew.
+
+        Only test images are reported: what is measured has no influence on what networks learn from.
+        """
+        asked = self.study.evaluation.image_metrics if split == "test" else []
+        return [name for name in IMAGE_METRICS if name in asked]
 
     def _clean(self, method: ReconstructionPlan, acceleration: float, split: str) -> tuple[Task, ...]:
         """Clean reconstructions of the training sites."""

@@ -158,7 +158,7 @@ def image_panels(plan: Plan, store: Store) -> list[ImagePanel]:
                     site=site,
                     shift=shift,
                     severity=severity,
-                    reconstruction=str(task.params["method"]),
+                    reconstruction=str(task.params["reconstruction"]),
                     images={
                         "reference": reference,
                         "artifact": artifact,
@@ -182,7 +182,7 @@ def _one_acceleration(tasks: Sequence[Task]) -> list[Task]:
     """The highest acceleration of each method: what it does to an image shows best there."""
     best: dict[str, Task] = {}
     for task in tasks:
-        name = str(task.params["method"])
+        name = str(task.params["reconstruction"])
         if name not in best or float(str(task.params["acceleration"])) > float(str(best[name].params["acceleration"])):
             best[name] = task
     return list(best.values())

@@ -6,7 +6,7 @@ import json
 
 from scanproof.classification import CLASSIFIERS
 from scanproof.reconstruction import RECONSTRUCTORS
-from scanproof.study.acquisition_shifts import VOLUMES_ONLY, study_shifts
+from scanproof.study.acquisition_shifts import ALONE, VOLUMES_ONLY, study_shifts
 from scanproof.study.definition import Study
 
 
@@ -15,14 +15,19 @@ def study_schema() -> str:
     schema = Study.model_json_schema()
     definitions = schema["$defs"]
     shifts = [name for name in study_shifts() if name not in VOLUMES_ONLY]
-    for plan, registry in (
+    for name, registry in (
         ("ShiftPlan", shifts),
-        ("PartPlan", shifts),
-        ("ReconstructionPlan", RECONSTRUCTORS),
+        ("PartPlan", [name for name in shifts if name not in ALONE]),
         ("ClassifierPlan", CLASSIFIERS),
     ):
-        definitions[plan]["properties"]["name"]["enum"] = list(registry)
-    definitions["ClassifierPlan"]["properties"]["train_on"]["enum"] = list(RECONSTRUCTORS)
+        definitions[name]["properties"]["name"]["enum"] = list(registry)
+    methods = {"enum": list(RECONSTRUCTORS)}
+    plan = definitions["ReconstructionPlan"]
+    plan["properties"]["method"] = {**plan["properties"]["method"], **methods}
+    del plan["properties"]["method"]["default"]
+    # the name is the method, where no other is given
+    plan["if"] = {"not": {"required": ["method"]}}
+    plan["then"] = {"properties": {"name": methods}}
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "scanproof study"
     return json.dumps(schema, indent=2)

@@ -9,7 +9,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from scanproof.errors import ScanproofError, unknown_name
 from scanproof.evaluation.table import ALL_SHIFTS, CLEAN
-from scanproof.study.acquisition_shifts import ACQUISITION_SHIFTS, check_slices, severities, study_shifts
+from scanproof.study.acquisition_shifts import ACQUISITION_SHIFTS, ALONE, check_slices, severities, study_shifts
 from scanproof.study.conditions import Condition, Part
 from scanproof.study.fields import Model, once, plain_name
 
@@ -34,8 +34,8 @@ class ShiftPlan(Model):
 
     name: str = Field(
         description="an artifact, or a change of the test acquisition while reconstructions and classifiers stay as "
-        "they were trained: acceleration, mask_type, coil_count, snr (mismatch of a trained reconstruction), and with "
-        "the demo cohort contrast and anatomy"
+        "they were trained: acceleration, mask_type, coil_count, snr (mismatch of a trained reconstruction), with the "
+        "demo cohort contrast and anatomy, and adversarial, a worst case for each reconstruction"
     )
     severities: list[Severity] = Field([1, 2, 3, 4, 5], min_length=1, description="default: all that the shift has")
 
@@ -77,6 +77,12 @@ class PartPlan(Model):
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
+        if name in ALONE:
+            raise ScanproofError(
+                "shift must stand alone: it is a worst case, not something that a scanner does, and its name says so",
+                value=name,
+                hint="list it beside the composition",
+            )
         return _known(name)
 
     @model_validator(mode="after")

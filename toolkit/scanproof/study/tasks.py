@@ -16,6 +16,9 @@ from scanproof.errors import ScanproofError
 from scanproof.study.store import Payload, Store
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from scanproof.reconstruction.base import Reconstructor
     from scanproof.study.acquire import Sampling, ScanMemory
 
 Params = Mapping[str, Any]
@@ -141,6 +144,7 @@ def _reconstruct(key: str, params: Params, inputs: Mapping[str, Sequence[str]], 
     from scanproof.data.keys import KSPACE, MASK, REFERENCE, SENSITIVITIES
     from scanproof.evaluation.image_metrics import image_metrics
     from scanproof.reconstruction import RECONSTRUCTORS
+    from scanproof.seeds import derive_seed
     from scanproof.study.acquire import AcquiredCohort, Changes, collate, quantise
 
     cohort = _load_cohort(context.store, inputs["cohort"][0]).select(params["split"])
@@ -158,25 +162,48 @@ def _reconstruct(key: str, params: Params, inputs: Mapping[str, Sequence[str]], 
     if method.trainable:
         weights = context.store.get(inputs["model"][0]).arrays
         method.load({name: torch.from_numpy(array) for name, array in weights.items()})
+    findings = None if cohort.findings is None else torch.from_numpy(cohort.findings)
     images, metrics = [], []
     for start in range(0, len(acquired), BATCH):
-        batch = collate(acquired[start : start + BATCH])
+        samples = acquired[start : start + BATCH]
+        if changes["adversarial"] > 0:
+            names = cohort.cases["case"].iloc[start : start + BATCH]
+            samples = [
+                _attacked(
+                    sample,
+                    method,
+                    strength=changes["adversarial"],
+                    seed=derive_seed(params["seed"], "adversarial", cohort.site, str(name)),
+                )
+                for sample, name in zip(samples, names, strict=True)
+            ]
+        batch = collate(samples)
         image = method(batch[KSPACE], batch[MASK], batch[SENSITIVITIES])
         images.append(image.numpy())
-        metrics.append(image_metrics(image, batch[REFERENCE]))
+        where = None if findings is None else findings[start : start + BATCH]
+        metrics.append(image_metrics(image, batch[REFERENCE], metrics=params["image_metrics"], findings=where))
     integers, slopes = quantise(np.concatenate(images))
     table = cohort.cases[["subject", "case", "label"]].assign(
-        **{name: np.concatenate([m[name] for m in metrics]) for name in metrics[0]}
+        **{name: np.concatenate([m[name] for m in metrics]) for name in params["image_metrics"]}
     )
     facts = {
         "site": cohort.site,
         "split": params["split"],
         "shift": params["shift"],
         "severity": params["severity"],
-        "reconstruction": params["method"],
+        "reconstruction": params["reconstruction"],
         "acceleration": params["acceleration"],
     }
     return Payload(arrays={"images": integers, "slopes": slopes}, tables={"cases": table}, facts=facts)
+
+
+def _attacked(sample: Mapping[str, Tensor], method: Reconstructor, *, strength: float, seed: int) -> dict[str, Tensor]:
+    """A sample whose k-space has the perturbation that does most to this method's image."""
+    from scanproof.data.keys import KSPACE, MASK, SENSITIVITIES
+    from scanproof.reconstruction.adversarial import perturb
+
+    arguments = (sample[KSPACE], sample[MASK], sample[SENSITIVITIES])
+    return {**sample, KSPACE: perturb(method, *arguments, strength=strength, seed=seed)}
 
 
 def read_images(payload: Payload) -> np.ndarray:
@@ -239,6 +266,7 @@ def _predict(key: str, params: Params, inputs: Mapping[str, Sequence[str]], cont
 
 def _evaluate(key: str, params: Params, inputs: Mapping[str, Sequence[str]], context: Context) -> Payload:
     from scanproof.evaluation.evaluate import evaluate
+    from scanproof.evaluation.quality import of_cases_with_findings
     from scanproof.evaluation.table import PREDICTION_COLUMNS, conform
 
     cases: dict[str, pd.DataFrame] = {}
@@ -250,10 +278,11 @@ def _evaluate(key: str, params: Params, inputs: Mapping[str, Sequence[str]], con
             cases[reconstruction] = payload.tables["cases"].assign(**facts)
         return cases[reconstruction]
 
+    names: list[str] = params["image_metrics"]
     quality = [
         read_cases(task).melt(
             id_vars=["site", "subject", "case", "shift", "severity", "reconstruction", "acceleration"],
-            value_vars=["psnr", "ssim", "nrmse"],
+            value_vars=names,
             var_name="metric",
         )
         for task in inputs["reconstructions"]
@@ -262,14 +291,14 @@ def _evaluate(key: str, params: Params, inputs: Mapping[str, Sequence[str]], con
     for task in inputs["predictions"]:
         payload = context.store.get(task)
         chain: Mapping[str, Any] = {name: payload.facts[name] for name in ("classifier", "norm", "seed")}
-        table = read_cases(str(payload.facts["images"])).drop(columns=["psnr", "ssim", "nrmse"])
+        table = read_cases(str(payload.facts["images"])).drop(columns=names, errors="ignore")  # validation has none
         predictions.append(table.assign(**chain, probability=payload.arrays["probability"]))
     empty = pd.DataFrame(columns=list(PREDICTION_COLUMNS))
     all_predictions = pd.concat(predictions, ignore_index=True) if predictions else empty
     all_predictions = conform(all_predictions.assign(study=params["study"]), PREDICTION_COLUMNS)
     results = evaluate(
         all_predictions,
-        pd.concat(quality, ignore_index=True).assign(study=params["study"]),
+        of_cases_with_findings(pd.concat(quality, ignore_index=True)).assign(study=params["study"]),
         study=params["study"],
         confidence=params["confidence"],
         resamples=params["resamples"],

@@ -16,7 +16,7 @@ import pandas as pd
 from scanproof.evaluation.table import ALL_SHIFTS, CHAIN, CLEAN
 
 #: image metrics that can be ranked; True where more is better
-IMAGE_METRICS = {"psnr": True, "ssim": True, "nrmse": False}
+IMAGE_METRICS = {"psnr": True, "ssim": True, "nrmse": False, "ms_ssim": True, "vif": True, "finding_error": False}
 #: chain summaries that can be ranked; True where more is better
 _SUMMARIES = {"auroc_clean": True, "auroc_shifted": True, "auroc_drop": False}
 
@@ -160,12 +160,13 @@ def summarise_site(rows: pd.DataFrame, summaries: Mapping[Chain, Sequence[Point]
     ``auroc_drop.best``       smallest drop of the AUROC from clean to shifted
     ``auroc_drop.worst``      largest such drop
     ``worst_auroc``           lowest AUROC of any chain under any one condition
-    ``<image>_clean.best``    best mean image metric (``psnr``, ``ssim``, ``nrmse``) without shift
+    ``<image>_clean.best``    best mean image metric (of :data:`IMAGE_METRICS`) without shift
     ``<image>_shifted.best``  best such mean over all shifts and severities from 1 up
     ========================= ===========================================================================
 
     Each but ``worst_auroc`` has both ends, ``.best`` and ``.worst``. Chains are ranked by ``auroc_shifted``; without
-    classification by ``ssim_shifted``. Where nothing was shifted the clean score decides.
+    classification by ``ssim_shifted``, or by the first image metric there is. Where nothing was shifted the clean
+    score decides.
 
     Args:
         rows: rows of :func:`site_rows`.
@@ -183,9 +184,11 @@ def summarise_site(rows: pd.DataFrame, summaries: Mapping[Chain, Sequence[Point]
     auroc = rows[(rows["metric"] == "auroc") & rows["seed"].isna() & (rows["shift"] != ALL_SHIFTS)]["value"]
     if len(auroc):
         points.append(Point("worst_auroc", float(auroc.min())))
-    order = ("auroc_shifted", "auroc_clean", "ssim_shifted", "ssim_clean")
+    scores = ["auroc", "ssim", *IMAGE_METRICS]
+    order = [f"{score}_{condition}" for score in scores for condition in ("shifted", "clean")]
     decisive = next((key for key in order if any(key in v for v in values.values())), "")
-    ranking = sorted(values, key=lambda chain: -values[chain].get(decisive, -math.inf))
+    sign = 1 if ranked.get(decisive, True) else -1
+    ranking = sorted(values, key=lambda chain: -sign * values[chain].get(decisive, -sign * math.inf))
     return SiteSummary(points, ranking)
 
 

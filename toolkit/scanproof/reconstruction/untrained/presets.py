@@ -99,13 +99,23 @@ def read_preset(preset: str | Path, *, named: Mapping[str, Preset], options: Col
     path = Path(preset)
     if path.suffix not in (".yaml", ".yml"):
         raise unknown_name("preset", str(preset), [*named, "a path that ends in .yaml"], key="preset")
+    content = read_preset_file(path)
+    for name in content:
+        if name not in options:
+            raise unknown_name("option", name, options, file=path, key=name)
+    return content
+
+
+def read_preset_file(path: Path) -> dict[str, object]:
+    """The options in a YAML file.
+
+    Raises:
+        ScanproofError: a file that cannot be read or does not map names to values.
+    """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ScanproofError(f"preset must be a readable YAML file: {error}", file=path) from error
-    if not isinstance(content, dict):
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         raise ScanproofError("preset must map options to values", file=path, value=type(content).__name__)
-    for name in content:
-        if name not in options:
-            raise unknown_name("option", str(name), options, file=path, key=str(name))
     return content
