@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint types bench bench-transforms atlas ui acceptance browser picture schema clean
+.PHONY: help demo test lint types bench bench-transforms bench-untrained atlas ui acceptance browser picture schema clean
 
 help:
 	@echo "make demo        install, run studies/demo.yaml, say where the report is"
@@ -13,6 +13,7 @@ help:
 	@echo "make acceptance  check the results of a finished demo (make demo first)"
 	@echo "make bench       measure the harness; prints tables, writes JSON to build/bench"
 	@echo "make bench-transforms  the artifacts against TorchIO's and MONAI's"
+	@echo "make bench-untrained   un-trained fits against the published procedure"
 	@echo "make atlas       measure and picture every artifact at every severity into studies/artifacts/results"
 	@echo "make ui          open MLflow on the results, http://127.0.0.1:5000"
 	@echo "make picture     copy the demo's overview into studies/demo/results"
@@ -47,6 +48,9 @@ bench: $(STAMP)
 
 bench-transforms: $(STAMP)
 	$(BIN)/python tests/benchmarks/bench_transforms.py --json build/bench/transforms.json
+
+bench-untrained: $(STAMP)
+	$(BIN)/python tests/benchmarks/bench_untrained.py --json build/bench/untrained.json
 
 atlas: $(STAMP)
 	mkdir -p studies/artifacts/results

@@ -12,6 +12,8 @@ from scanproof.physics.simulate import synthetic_kspace
 from scanproof.reconstruction.adversarial import perturb
 from scanproof.reconstruction.base import Reconstructor
 from scanproof.reconstruction.cg_sense import CgSense
+from scanproof.reconstruction.unet import ResidualUnet, UNet
+from scanproof.reconstruction.unet_ttt import UNetTTT
 from scanproof.reconstruction.untrained.reconstructors import ConvDecoder
 from scanproof.reconstruction.wavelet_sparsity import WaveletSparsity
 from scanproof.reconstruction.zero_filled import FullySampled, ZeroFilled
@@ -130,6 +132,22 @@ def test_a_method_without_gradients_gets_what_was_found_against_another() -> Non
         perturb(fit, kspace, mask, maps, **options), perturb(WaveletSparsity(), kspace, mask, maps, **options)
     )
     assert not fit.fits  # an attack costs it no fit
+
+
+def test_a_network_that_adapts_is_attacked_through_itself_as_it_was_trained() -> None:
+    kspace, mask, maps = sample()
+    options = {"features": (4, 4, 4, 4, 4, 4), "initial": "cg_sense"}
+    generator = torch.Generator().manual_seed(1)
+    weights = {
+        name: torch.rand(value.shape, generator=generator) - 0.5
+        for name, value in ResidualUnet(options["features"]).state_dict().items()
+    }
+    trained, adapting = UNet(**options), UNetTTT(**options, adaptation_steps=3)
+    for method in (trained, adapting):
+        method.load(weights)
+    attacked = [perturb(m, kspace, mask, maps, strength=0.05, seed=1, steps=2) for m in (trained, adapting)]
+    assert torch.equal(*attacked)
+    assert adapting.best_steps == ()  # an attack costs no adaptation
 
 
 def test_of_several_the_perturbation_that_does_most_is_kept() -> None:

@@ -63,6 +63,19 @@ class Reconstructor(ABC):
         """
         return self.reconstruct(kspace, mask, sensitivities)
 
+    def stand_in(self) -> Reconstructor:
+        """The differentiable method through which adversarial perturbations of this one are sought.
+
+        It is the method itself where it is :attr:`differentiable`. In place of others stands compressed sensing with
+        wavelets: what it reacts to moves every method that makes its image agree with k-space, but not, say, a network
+        that only corrects a zero-filled image. A method that knows a nearer relative names it here.
+        """
+        if self.differentiable:
+            return self
+        from scanproof.reconstruction.wavelet_sparsity import WaveletSparsity
+
+        return WaveletSparsity()
+
     def fit(
         self, training: Sequence[Sample], validation: Sequence[Sample], *, seed: int, handlers: Sequence[Handler] = ()
     ) -> TrainingResult:

@@ -100,6 +100,12 @@ class UNetTTT(UNet):
         self.seed = seed
         self.best_steps: tuple[int, ...] = ()
 
+    def stand_in(self) -> UNet:
+        """The network as it was trained."""
+        trained = UNet(initial=self.initial, features=self.features)
+        trained.load(self._trained.state_dict())
+        return trained
+
     def reconstruct(self, kspace: Tensor, mask: Tensor, sensitivities: Tensor) -> Tensor:
         """See :meth:`Reconstructor.reconstruct`.
 
@@ -118,6 +124,10 @@ class UNetTTT(UNet):
             steps.append(taken)
         self.best_steps = tuple(steps)
         return torch.cat(images).reshape(*kspace.shape[:-3], 1, *kspace.shape[-2:])
+
+    def differentiable_image(self, kspace: Tensor, mask: Tensor, sensitivities: Tensor) -> Tensor:
+        """See :meth:`Reconstructor.differentiable_image`; that of the trained network, before it is adapted."""
+        return super().differentiable_image(kspace, mask, sensitivities)
 
     def _adapt(self, trained: ResidualUnet, kspace: Tensor, mask: Tensor, maps: Tensor) -> tuple[ResidualUnet, int]:
         """The network adapted to one slice, (1, coil, H, W), and how many steps it has taken."""
