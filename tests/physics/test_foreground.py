@@ -6,7 +6,6 @@ import torch
 
 from scanproof.errors import ScanproofError
 from scanproof.physics.foreground import OBJECT_SHARE, foreground, foreground_mean
-from scanproof.study import acquire
 
 
 @pytest.mark.parametrize("dims", [2, 3])
@@ -26,10 +25,6 @@ def test_nothing_is_object_in_an_empty_image():
     mask = foreground(empty, spatial_dims=2)
     assert not mask.any()
     assert foreground_mean(empty, mask, spatial_dims=2).flatten().tolist() == [0.0, 0.0]
-
-
-def test_the_object_is_that_of_the_simulated_acquisition():
-    assert acquire.OBJECT_SHARE == OBJECT_SHARE
 
 
 @pytest.mark.parametrize("share", [-0.1, 1, float("nan")])

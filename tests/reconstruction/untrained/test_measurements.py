@@ -50,6 +50,13 @@ def test_three_dimensions_against_sigpy() -> None:
     assert float(data.errors(image)[0]) == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize("loss", ["mse", "l1", "log_mse"])
+@pytest.mark.parametrize("amplitude", [0.5, 30.0])
+def test_an_empty_image_misses_all_that_is_held_out(problem, loss: str, amplitude: float) -> None:
+    data = Measurements(**without_reference(problem(slices=1)), loss=loss, amplitude=amplitude)
+    assert float(data.errors(torch.zeros(1, 1, 32, 28) + 0j)[1]) == pytest.approx(1.0, rel=1e-4)
+
+
 def test_held_out_samples_do_not_enter_the_loss(problem) -> None:
     p = problem(slices=1)
     data = Measurements(**without_reference(p), held_out=0.2)
@@ -65,7 +72,9 @@ def test_held_out_samples_do_not_enter_the_loss(problem) -> None:
     measured = (p["kspace"][0] / data.scale[0]).abs().square()
     kept = p["mask"] & ~held[0]
     assert float(fitted) == pytest.approx(float((residual * kept).sum() / (measured * kept).sum()), rel=1e-4)
-    assert float(held_out) == pytest.approx(float((residual * held[0]).sum() / (measured * held[0]).sum()), rel=1e-4)
+    # whatever the loss, norms over the coils add up in the held-out error
+    over_coils = [x.sum(dim=0, keepdim=True).sqrt() * held[0] for x in (residual, measured)]
+    assert float(held_out) == pytest.approx(float(over_coils[0].sum() / over_coils[1].sum()), rel=1e-4)
     assert float(everything) == pytest.approx(float(residual.sum() / measured.sum()), rel=1e-4)
     expected = operator.adjoint((operator.forward(moved[0]) - p["kspace"][0] / data.scale[0]) * kept)
     cosine = (gradient[0] * expected.conj()).sum().real / (gradient.norm() * expected.norm())

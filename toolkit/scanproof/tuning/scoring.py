@@ -93,7 +93,7 @@ def score_slice(
     if limit is not None and seconds > limit:
         raise OverTimeError(seconds, limit)
     if quality == "held_out":
-        value = held_out_error(method, sample)
+        value = held_out_error(method)
     else:
         from scanproof.evaluation.image_metrics import image_metrics
 

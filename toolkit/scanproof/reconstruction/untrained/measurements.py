@@ -87,9 +87,10 @@ class Measurements:
         self._fit_at, self._held_at = (
             torch.fft.ifftshift(part, dim=self._axes).float() for part in (sampled & ~held, held)
         )
-        size_at = self._sizes(self._data)
-        self._fit_total = _total(size_at * self._fit_at).clamp_min(1e-20)
-        self._held_total = _total(size_at * self._held_at).clamp_min(1e-20)
+        norms, sizes = self._sizes(self._data)
+        self._fit_total = _total(sizes * self._fit_at).clamp_min(1e-20)
+        self._all_total = _total(sizes * (self._fit_at + self._held_at)).clamp_min(1e-20)
+        self._held_total = _total(norms * self._held_at).clamp_min(1e-20)
 
     def __len__(self) -> int:
         return len(self._data)
@@ -132,16 +133,16 @@ class Measurements:
         """
         coils = images if self.output == "coils" else self._sensitivities * images
         error = torch.fft.fftn(coils, dim=self._axes, norm="ortho") - self._data
-        sizes = self._sizes(error)
-        held = _total(sizes * self._held_at)
-        fitted, total = _total(sizes * self._fit_at), self._fit_total
+        norms, sizes = self._sizes(error)
         if everything:
-            fitted, total = fitted + held, total + self._held_total
-        loss = fitted / total
+            loss = _total(sizes * (self._fit_at + self._held_at)) / self._all_total
+        else:
+            loss = _total(sizes * self._fit_at) / self._fit_total
         if self.loss == "log_mse":
             loss = loss.clamp_min(1e-20).log()
-        held_error = held / self._held_total if self.holds_out else torch.full_like(loss, torch.nan)
-        return loss, held_error.detach()
+        if not self.holds_out:
+            return loss, torch.full_like(loss, torch.nan)
+        return loss, _total(norms.detach() * self._held_at) / self._held_total
 
     def finish(self, images: Tensor, *, consistency: float) -> Tensor:
         """From a generated image of every slice to the reconstruction.
@@ -165,11 +166,12 @@ class Measurements:
     def _combine(self, coils: Tensor) -> Tensor:
         return (self._sensitivities.conj() * coils).sum(dim=1, keepdim=True)
 
-    def _sizes(self, values: Tensor) -> Tensor:
-        """Size of each position over the coils, (N, 1, *spatial): squared, or for ℓ1 as it is."""
+    def _sizes(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Norm of each position over the coils, (N, 1, *spatial), and what of it the loss adds up."""
         squared = torch.view_as_real(values).square().sum(dim=(1, -1)).unsqueeze(1)
         # the root of zero has no gradient
-        return (squared + 1e-12).sqrt() if self.loss == "l1" else squared
+        norms = (squared + 1e-12).sqrt()
+        return norms, norms if self.loss == "l1" else squared
 
 
 def held_out_positions(sampled: Tensor, *, share: float, seed: int) -> Tensor:
