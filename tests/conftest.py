@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,11 @@ import torch
 
 #: real MR data to try the software on; lies beside the checkout where it is at hand, and is never shipped
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+# a shell starts what it runs in the background without Ctrl-C, and so would run what tests start and interrupt
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -206,7 +206,10 @@ def test_interrupt_ends_the_server(uri: str) -> None:
         assert process.stdout is not None
         first = process.stdout.readline()  # of MLflow: it runs
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=30)  # returns only when MLflow, too, has closed its output
+        try:
+            said, _ = process.communicate(timeout=30)  # returns only when MLflow, too, has closed its output
+        finally:
+            process.kill()
     assert process.returncode == 0, first + said
     assert said.strip().splitlines()[-1] == "0"
 

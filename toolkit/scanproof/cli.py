@@ -113,6 +113,34 @@ def plan(study: StudyFile, data: Data = None, manifest: Manifest = None, root: R
 
 
 @app.command()
+def tables(
+    study: StudyFile,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where to write.", show_default=False)],
+    against: Annotated[
+        str | None, typer.Option("--against", metavar="NAME", help="Compare the other reconstructions with this one.")
+    ] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option("--metric", metavar="NAME", help="Only this on the page; may be given again.")
+    ] = None,
+    data: Data = None,
+    manifest: Manifest = None,
+    root: Root = Path("mlruns"),
+) -> None:
+    """Write what a finished study found on images as CSV and Markdown, for a manuscript."""
+    from scanproof.study.load import load_study
+    from scanproof.study.run import Workspace
+    from scanproof.study.tables import export_tables
+
+    definition = load_study(study, data=data, manifest=manifest)
+    command = f"scanproof run {study}"
+    written = export_tables(
+        definition, Workspace(root=root), output, command=command, against=against, metrics=metric or ()
+    )
+    for path in written:
+        print(path)
+
+
+@app.command()
 def tune(
     study: StudyFile,
     method: Annotated[
@@ -303,12 +331,14 @@ def _summarise(finished: Finished, *, root: Path) -> None:
 
     from rich.console import Console
 
-    from scanproof.progress import summary_table
+    from scanproof.progress import claims_table, summary_table
     from scanproof.tracking.server import ui_address
     from scanproof.tracking.uri import default_tracking_uri, is_database, redact
 
     console = Console()
-    console.print(summary_table(finished.results))
+    console.print(summary_table(finished.tables.results))
+    if finished.tables.claims is not None:
+        console.print(claims_table(finished.tables.claims))
 
     def line(what: str, value: object) -> None:
         console.print(f"{what:<8} {value}", soft_wrap=True, highlight=False, markup=False)

@@ -119,6 +119,22 @@ def summary_table(results: pd.DataFrame) -> Table:
     return table
 
 
+def claims_table(claims: pd.DataFrame) -> Table:
+    """What the results say of a study's claims."""
+    from rich.table import Table
+
+    from scanproof.reporting.claims import claim_rows
+
+    table = Table(title="Claims")
+    table.add_column("claim")
+    table.add_column("difference", justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for row in claim_rows(claims):
+        interval = f"{row.difference.number(row.digits)} [{row.difference.interval(row.digits)}]"
+        table.add_row(escape(row.text), escape(interval), row.verdict)
+    return table
+
+
 def _short(chain: Chain) -> str:
     """A chain in the words of the study file, short enough for a narrow terminal."""
     image = f"{chain.reconstruction} R={chain.acceleration:g}"

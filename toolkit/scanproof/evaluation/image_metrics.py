@@ -32,11 +32,13 @@ class ImageMetric:
             and maps of findings, each ``(N, 1, H, W)``.
         side: shortest side of an image in pixels.
         needs_findings: only images with a finding have a value.
+        higher_is_better: the good direction.
     """
 
     measure: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
     side: int = 1
     needs_findings: bool = False
+    higher_is_better: bool = True
 
 
 def _psnr(image: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
@@ -61,10 +63,10 @@ def _nrmse(image: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
 IMAGE_METRICS = {
     "psnr": ImageMetric(measure=lambda x, r, _: _psnr(x, r)),
     "ssim": ImageMetric(measure=lambda x, r, _: _ssim(x, r), side=SSIM_WINDOW),
-    "nrmse": ImageMetric(measure=lambda x, r, _: _nrmse(x, r)),
+    "nrmse": ImageMetric(measure=lambda x, r, _: _nrmse(x, r), higher_is_better=False),
     "ms_ssim": ImageMetric(measure=lambda x, r, _: ms_ssim(x, r), side=MS_SSIM_SIDES[0]),
     "vif": ImageMetric(measure=lambda x, r, _: vif(x, r), side=VIF_SIDE),
-    "finding_error": ImageMetric(measure=finding_error, needs_findings=True),
+    "finding_error": ImageMetric(measure=finding_error, needs_findings=True, higher_is_better=False),
 }
 #: what is measured where a study names none
 DEFAULT_METRICS = ("psnr", "ssim", "nrmse")

@@ -92,7 +92,7 @@ def _site_means(case_metrics: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFram
     grids = site_grids(case_metrics, by=QUALITY_ROW, value="value", name="case_metrics")
     frames, total, cases = [], np.zeros(()), 0
     for site, grid in grids.items():
-        samples = _mean(grid.values, bootstrap.weights(site, grid.cases["subject"].to_numpy(object)))
+        samples = weighted_means(grid.values, bootstrap.weights(site, grid.cases["subject"].to_numpy(object)))
         frames.append(_rows(grid.rows, site, samples, len(grid.cases), bootstrap))
         total, cases = total + samples, cases + len(grid.cases)
     rows = next(iter(grids.values())).rows
@@ -100,7 +100,7 @@ def _site_means(case_metrics: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFram
     return pd.concat(frames, ignore_index=True)
 
 
-def _mean(values: FloatArray, weights: FloatArray) -> FloatArray:
+def weighted_means(values: FloatArray, weights: FloatArray) -> FloatArray:
     """Weighted means, ``(rows, n)`` and ``(resamples, n)`` to ``(rows, resamples)``."""
     # not a BLAS product, whose last bit may depend on the number of threads
     total: FloatArray = np.einsum("cn,nr->cr", values, np.ascontiguousarray(weights.T))

@@ -10,6 +10,7 @@ import pandas as pd
 import yaml
 
 from scanproof.errors import ScanproofError
+from scanproof.reporting.claims import claim_rows
 from scanproof.reporting.curves import extract_curves
 from scanproof.reporting.embedding import content_policy, resource, script_text
 from scanproof.reporting.headline import headline
@@ -41,6 +42,7 @@ def render(
     predictions: pd.DataFrame,
     provenance: Provenance,
     panels: Sequence[ImagePanel] = (),
+    claims: pd.DataFrame | None = None,
 ) -> str:
     """The report as text; the same input gives the same text.
 
@@ -49,6 +51,7 @@ def render(
         predictions: per-case probabilities, already validated.
         provenance: where the numbers come from.
         panels: image examples.
+        claims: what the results say of the study's claims.
     """
     from plotly.offline import get_plotlyjs
 
@@ -72,6 +75,7 @@ def render(
                 level=provenance.level,
                 trainings=int(results["seed"].nunique()),
             ),
+            claims=[] if claims is None else claim_rows(claims),
             reads=reads,
             scope=scope(results, curves, provenance),
             sites=provenance.sites,

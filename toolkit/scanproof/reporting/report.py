@@ -20,6 +20,7 @@ def write_report(
     predictions: pd.DataFrame,
     provenance: Provenance,
     panels: Sequence[ImagePanel] = (),
+    claims: pd.DataFrame | None = None,
 ) -> Path:
     """Write the report of a study.
 
@@ -32,6 +33,7 @@ def write_report(
         predictions: per-case probabilities (:data:`~scanproof.evaluation.table.PREDICTION_COLUMNS`); may be empty.
         provenance: where the numbers come from.
         panels: image examples; left out unless ``provenance.show_images``.
+        claims: what :func:`~scanproof.evaluation.claims.judge_claims` found, if the study makes claims.
 
     Returns:
         The path written to.
@@ -60,7 +62,7 @@ def write_report(
     """
     check_table(results, results_schema(), name="results")
     check_table(predictions, predictions_schema(), name="predictions")
-    page = render(results=results, predictions=predictions, provenance=provenance, panels=panels)
+    page = render(results=results, predictions=predictions, provenance=provenance, panels=panels, claims=claims)
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     # beside the target, because a file can only be renamed in one step on the same file system

@@ -11,7 +11,10 @@ from scanproof.classification import CLASSIFIERS
 from scanproof.classification.norms import Norm
 from scanproof.data.demo.scanner import SCANNERS
 from scanproof.errors import ScanproofError, unknown_name
+from scanproof.evaluation.bootstrap import Bootstrap
+from scanproof.evaluation.claims import Claim, Expectation, Measure
 from scanproof.evaluation.image_metrics import DEFAULT_METRICS, IMAGE_METRICS, check_metrics
+from scanproof.evaluation.table import ADVERSARIAL, ALL_SHIFTS, CLEAN
 from scanproof.reconstruction import RECONSTRUCTORS
 from scanproof.study.acquisition_shifts import RENDERED, accelerate
 from scanproof.study.fields import Model, once, plain_name
@@ -200,6 +203,10 @@ class EvaluationPlan(Model):
     resamples: int = Field(1000, ge=100, le=100_000, description="bootstrap resamples of subjects")
     sensitivity: float = Field(0.9, gt=0, lt=1, description="the threshold reaches it on clean validation data")
 
+    def bootstrap(self, seed: int) -> Bootstrap:
+        """How intervals are made, from the seed of the study."""
+        return Bootstrap(seed=seed, resamples=self.resamples, confidence=self.confidence)
+
     @field_validator("image_metrics")
     @classmethod
     def _known(cls, names: list[str]) -> list[str]:
@@ -207,6 +214,30 @@ class EvaluationPlan(Model):
             if name not in IMAGE_METRICS:
                 raise unknown_name("image metric", name, IMAGE_METRICS)
         return once(names, "image metric")
+
+
+class ClaimPlan(Model):
+    """A statement about two reconstructions; the report says whether the results agree. Changes no other result."""
+
+    text: str = Field(min_length=1, description="the statement, as a reader should meet it")
+    compare: str = Field(description="reconstruction that the statement is about")
+    against: str = Field(description="reconstruction that it is compared with")
+    metric: str = Field(description="image metric of this study")
+    shift: str = Field("none", description="condition: none, a shift of this study, or all (worst cases left out)")
+    severity: Annotated[int, Field(ge=1, le=5)] | None = Field(None, description="default: the mean over those tested")
+    site: str = Field("all", description="a site, or all: their mean")
+    measure: Measure = Field("quality", description="under the condition, or its change from the clean condition to it")
+    expect: Expectation = Field("better", description="of compare; not_worse and similar hold up to the margin")
+    margin: float = Field(0, ge=0, description="in the unit of the metric")
+
+    def claim(self) -> Claim:
+        """The statement, checked by itself."""
+        return Claim(**self.model_dump())
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        self.claim()
+        return self
 
 
 class Compute(Model):
@@ -229,6 +260,7 @@ class Study(Model):
     reconstruction: list[ReconstructionPlan] = Field(min_length=1)
     classification: list[ClassifierPlan] = Field([], description="leave out to study reconstruction alone")
     evaluation: EvaluationPlan = EvaluationPlan()
+    claims: list[ClaimPlan] = Field([], description="statements that the results decide")
     compute: Compute = Compute()
 
     @field_validator("name")
@@ -277,6 +309,27 @@ class Study(Model):
                 raise unknown_name(
                     f"reconstruction for classifier {classifier.name!r} to train on", classifier.train_on, methods
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _claims_name_what_is_tested(self) -> Self:
+        methods = [method.name for method in self.reconstruction]
+        severities = {shift.name: {c.severity for c in shift.conditions()} for shift in self.shifts}
+        for number, claim in enumerate(self.claims):
+            anything = severities.keys() - {ADVERSARIAL}
+            known: dict[str, tuple[str, list[str]]] = {
+                "compare": (claim.compare, methods),
+                "against": (claim.against, methods),
+                "metric": (claim.metric, self.evaluation.image_metrics),
+                "shift": (claim.shift, [CLEAN, *([ALL_SHIFTS] if anything else []), *severities]),
+            }
+            for what, (name, names) in known.items():
+                if name not in names:
+                    raise unknown_name(what, name, names, key=f"claims[{number}].{what}")
+            if claim.severity is not None and claim.severity not in severities[claim.shift]:
+                tested = sorted(severities[claim.shift])
+                rule = f"severity of {claim.shift} must be one that is tested: {tested}"
+                raise ScanproofError(rule, key=f"claims[{number}].severity", value=claim.severity)
         return self
 
     @model_validator(mode="after")

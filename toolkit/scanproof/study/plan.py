@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from scanproof.errors import ScanproofError
+from scanproof.errors import ScanproofError, unknown_name
 from scanproof.evaluation.image_metrics import IMAGE_METRICS
+from scanproof.evaluation.table import ALL_SITES
 from scanproof.reconstruction import RECONSTRUCTORS
 from scanproof.study.acquisition_shifts import SAMPLED, accelerate
 from scanproof.study.conditions import Condition
@@ -86,12 +87,16 @@ def make_plan(study: Study, *, site_key: bytes = b"") -> Plan:
         site_key: key of the subjects' pseudonyms (local data only).
 
     Raises:
-        ScanproofError: a manifest that breaks a rule.
+        ScanproofError: a manifest that breaks a rule, a claim about a site that is not there.
     """
     if isinstance(study.data, DemoData):
         sources = demo_sources(study.data)
     else:
         sources = nifti_sources(study.data, seed=study.seed, labelled=bool(study.classification), site_key=site_key)
+    sites = [source.site for source in sources]
+    for number, claim in enumerate(study.claims):
+        if claim.site not in (ALL_SITES, *sites):
+            raise unknown_name("site", claim.site, [ALL_SITES, *sites], key=f"claims[{number}].site")
     return _Planner(study, sources).plan()
 
 

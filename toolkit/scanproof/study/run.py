@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 import yaml
 
 from scanproof.data.privacy import site_key
+from scanproof.evaluation.claims import judge_claims
 from scanproof.evaluation.table import check_table, predictions_schema, results_schema
 from scanproof.study import record
 from scanproof.study.definition import DemoData, NiftiData, Study
@@ -63,6 +64,14 @@ class Workspace:
         return self.output or self.root / "studies" / study.name
 
 
+class Tables(NamedTuple):
+    """The tables of a study; ``claims`` only where it makes any."""
+
+    results: pd.DataFrame
+    predictions: pd.DataFrame
+    claims: pd.DataFrame | None
+
+
 @dataclass(frozen=True)
 class Finished:
     """A finished study.
@@ -70,15 +79,14 @@ class Finished:
     Args:
         study: the definition.
         folder: where results, lock file, figures and report lie.
-        results, predictions: the tables.
+        tables: what was found.
         tracking_uri: where it is tracked; None without tracking.
         experiment_id: id of its MLflow experiment.
     """
 
     study: Study
     folder: Path
-    results: pd.DataFrame
-    predictions: pd.DataFrame
+    tables: Tables
     tracking_uri: str | None
     experiment_id: str | None = None
 
@@ -141,16 +149,22 @@ def run_study(
     for name, data in files.items():
         write_atomically(folder / name, data)
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    claims = judge_claims(results, [c.claim() for c in study.claims], bootstrap=study.evaluation.bootstrap(study.seed))
+    if study.claims:
+        data = claims.to_csv(index=False).encode()
+        write_atomically(folder / "claims.csv", data)
+        hashes["claims.csv"] = hashlib.sha256(data).hexdigest()
     lock = _lock(study, plan, store, hashes)
     write_atomically(folder / "study.lock.yaml", yaml.safe_dump(lock, sort_keys=False, allow_unicode=True).encode())
 
     panels = record.image_panels(plan, store) if shows_images(study) else []
     figures = _figures(folder, results, panels)
-    _report(folder, study, plan, store, lock, results=results, predictions=predictions, panels=panels, command=command)
+    tables = Tables(results, predictions, claims if study.claims else None)
+    _report(folder, study, plan, store, lock, tables=tables, panels=panels, command=command)
     if tracking_uri is not None:
         on_stage("logging to MLflow")
-        _track(tracking_uri, workspace, study, plan, store, lock, results, predictions, figures)
-    return Finished(study, folder, results, predictions, tracking_uri, experiment_id)
+        _track(tracking_uri, workspace, study, plan, store, lock, tables, figures)
+    return Finished(study, folder, tables, tracking_uri, experiment_id)
 
 
 def shows_images(study: Study) -> bool:
@@ -215,8 +229,7 @@ def _report(
     store: Store,
     lock: Mapping[str, Any],
     *,
-    results: pd.DataFrame,
-    predictions: pd.DataFrame,
+    tables: Tables,
     panels: Sequence[ImagePanel],
     command: str,
 ) -> None:
@@ -239,7 +252,14 @@ def _report(
         sites=record.site_facts(plan, store),
         level=study.evaluation.confidence,
     )
-    write_report(folder / "report.html", results=results, predictions=predictions, provenance=provenance, panels=panels)
+    write_report(
+        folder / "report.html",
+        results=tables.results,
+        predictions=tables.predictions,
+        provenance=provenance,
+        panels=panels,
+        claims=tables.claims,
+    )
 
 
 def _track(
@@ -249,8 +269,7 @@ def _track(
     plan: Plan,
     store: Store,
     lock: Mapping[str, Any],
-    results: pd.DataFrame,
-    predictions: pd.DataFrame,
+    tables: Tables,
     figures: Mapping[str, Figure],
 ) -> None:
     from scanproof.tracking.model import TrackedStudy
@@ -268,8 +287,9 @@ def _track(
         lock_file=folder / "study.lock.yaml",
         report=folder / "report.html",
         figures=figures,
-        results=results,
-        predictions=predictions,
+        results=tables.results,
+        predictions=tables.predictions,
+        claims=tables.claims,
         cohorts=record.cohort_tables(plan, store),
         training=record.training_records(plan, store),
     )

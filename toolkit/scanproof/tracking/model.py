@@ -70,6 +70,7 @@ class TrackedStudy:
         results_sha256: hash of the results table.
         data_sha256: site to hash of its data.
         code_version: version of the code that computed the results.
+        claims: what the results say of the study's claims, if it makes any.
         protocol: name of the frozen protocol, if the study follows one.
         protocol_sha256: hash of that protocol.
         definition: the resolved definition; its leaves become the parameters of the site runs.
@@ -99,6 +100,7 @@ class TrackedStudy:
     report: Path
     results: pd.DataFrame
     predictions: pd.DataFrame = field(default_factory=lambda: conform(pd.DataFrame(), PREDICTION_COLUMNS))
+    claims: pd.DataFrame | None = None
     protocol: str | None = None
     protocol_sha256: str | None = None
     figures: Mapping[str, Figure] = field(default_factory=dict)

@@ -158,6 +158,8 @@ def _rendered(tracked: TrackedStudy) -> Iterator[Path]:
         folder = Path(name)
         (folder / "report.html").write_bytes(tracked.report.read_bytes())
         (folder / "study.lock.yaml").write_bytes(tracked.lock_file.read_bytes())
+        if tracked.claims is not None:
+            tracked.claims.to_csv(folder / "claims.csv", index=False)
         for title, figure in tracked.figures.items():
             (folder / "figures").mkdir(exist_ok=True)
             figure.savefig(folder / "figures" / f"{title}.png", dpi=150, bbox_inches="tight")
