@@ -33,6 +33,12 @@ SMALL = {
         }
     ],
     "evaluation": {"resamples": 100},
+    "claims": [
+        {"text": "Noise costs more without lines to spare.", "compare": "fully_sampled", "against": "unet"}
+        | {"metric": "ssim", "shift": "complex_noise", "measure": "change"},
+        {"text": "They are alike at south.", "compare": "unet", "against": "fully_sampled", "metric": "nrmse"}
+        | {"site": "south", "expect": "similar", "margin": 0.01},
+    ],
 }
 
 

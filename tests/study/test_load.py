@@ -66,6 +66,17 @@ def test_every_study_of_the_project_is_valid(file: Path) -> None:
         ("data.kind", "dicom", r"data: .*'demo', 'nifti'"),
         ("name", "a/b", r"name: must start with a letter or digit"),
         ("seed", "x", r"seed: .*valid integer.*got 'x'"),
+        ("claims.0.compare", "vit", r"claims\[0\].compare: unknown reconstruction, got 'vit'"),
+        ("claims.0.metric", "vif", r"claims\[0\].metric: unknown metric, got 'vif'"),
+        (
+            "claims.0.shift",
+            "spike",
+            r"claims\[0\].shift: unknown shift, got 'spike' .known: all, complex_noise",
+        ),
+        ("claims.0.severity", 4, r"claims\[0\].severity: severity of complex_noise must be one that is tested"),
+        ("claims.0.against", "fully_sampled", r"claims\[0\].*must be another reconstruction"),
+        ("claims.1.margin", 0, r"claims\[1\].*margin must be 0 where 'better' is expected, and positive"),
+        ("claims.0.expect", "best", r"claims\[0\].expect: .*'better', 'not_worse' or 'similar', got 'best'"),
         ("evaluation.confidence", 95, r"evaluation.confidence: .*less than 1, got 95"),
     ],
 )

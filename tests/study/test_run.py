@@ -23,6 +23,7 @@ from scanproof.study.load import load_study
 from scanproof.study.run import Workspace, plan_study, run_study
 
 TABLES = ("results.parquet", "predictions.parquet")
+FILES = (*TABLES, "claims.csv")
 
 
 def scanproof(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -31,7 +32,7 @@ def scanproof(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]
 
 
 def tables(folder: Path) -> list[bytes]:
-    return [(folder / name).read_bytes() for name in TABLES]
+    return [(folder / name).read_bytes() for name in FILES]
 
 
 class Counter:
@@ -72,7 +73,7 @@ def output(finished: Path) -> Path:
 
 
 def test_writes_what_it_promises(finished: Path, output: Path) -> None:
-    assert {p.name for p in output.iterdir()} == {*TABLES, "report.html", "study.lock.yaml", "figures"}
+    assert {p.name for p in output.iterdir()} == {*FILES, "report.html", "study.lock.yaml", "figures"}
     results = check_table(pd.read_parquet(output / TABLES[0]), results_schema(), name=TABLES[0])
     predictions = check_table(pd.read_parquet(output / TABLES[1]), predictions_schema(), name=TABLES[1])
     assert set(results["site"]) == {"north", "south", "all"}
@@ -87,6 +88,7 @@ def test_writes_what_it_promises(finished: Path, output: Path) -> None:
         "ui\n",
         "then open http://127.0.0.1:5000/#/experiments/",
         "Sturdiest chains",
+        "They are alike at south.",
     ):
         assert name in printed
     assert "\x1b" not in (finished / "stderr").read_text()
@@ -96,12 +98,46 @@ def test_lock_file_holds_hashes_that_are_true(output: Path) -> None:
     import hashlib
 
     lock = yaml.safe_load((output / "study.lock.yaml").read_text())
-    for name in TABLES:
+    for name in FILES:
         assert lock["files_sha256"][name] == hashlib.sha256((output / name).read_bytes()).hexdigest()
     assert lock["definition"]["evaluation"]["confidence"] == 0.95
     assert len(lock["model_sha256"]) == 5
     assert set(lock["data_sha256"]) == {"north", "south"}
     assert lock["versions"]["torch"].startswith("2.")
+
+
+def test_claims_are_judged_everywhere(output: Path) -> None:
+    claims = pd.read_csv(output / "claims.csv")
+    results = pd.read_parquet(output / "results.parquet")
+    means = results[results["case"].isna() & (results["site"] == "south") & (results["metric"] == "nrmse")]
+    clean = means[means["shift"] == "none"].set_index("reconstruction")["value"]
+    # an error counts backwards
+    assert claims["difference"][1] == pytest.approx(clean["fully_sampled"] - clean["unet"])
+    assert claims["verdict"][1] == "disagree"
+    assert claims["subjects"].tolist() == [12, 6]
+    report = (output / "report.html").read_text(encoding="utf-8")
+    assert '<span class="badge disagree">disagree</span>' in report
+    assert "Noise costs more without lines to spare." in report
+
+
+def test_tables_for_a_manuscript(finished: Path, tmp_path: Path) -> None:
+    process = scanproof("tables", "small.yaml", "-o", tmp_path / "t", "--against", "unet", cwd=finished)
+    assert process.returncode == 0, process.stderr
+    names = {"README.md", "means.csv", "slices.csv", "paired.csv", "claims.csv"}
+    assert {Path(line).name for line in process.stdout.split()} == {p.name for p in (tmp_path / "t").iterdir()} == names
+    slices = pd.read_csv(tmp_path / "t" / "slices.csv")
+    assert len(slices) == 2 * 18 * 4 * 2
+    written = (finished / "small.yaml").read_text()
+    (finished / "other.yaml").write_text(written.replace("seed: 7", "seed: 8"))
+    process = scanproof("tables", "other.yaml", "-o", tmp_path / "u", cwd=finished)
+    assert process.returncode == 2
+    assert "study.lock.yaml: results must be of the study as it is defined now" in process.stderr
+    process = scanproof("tables", "small.yaml", "-o", tmp_path / "u", "--root", tmp_path, cwd=finished)
+    assert process.returncode == 2
+    assert "study must have been run, got 'no results'" in process.stderr
+    process = scanproof("tables", "small.yaml", "-o", tmp_path / "u", "--metric", "vif", cwd=finished)
+    assert "--metric: unknown image metric, got 'vif'" in process.stderr
+    assert not (tmp_path / "u").exists()
 
 
 def test_one_worker_gives_the_same_bits(finished: Path, output: Path, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ class Claim:
     Example:
         >>> Claim(text="a", compare="unet", against="unet", metric="ssim")
         Traceback (most recent call last):
-        scanproof.errors.ScanproofError: against: must be another reconstruction, got 'unet'
+        scanproof.errors.ScanproofError: against must be another reconstruction, got 'unet'
     """
 
     text: str
@@ -67,16 +67,16 @@ class Claim:
             if getattr(self, name) not in get_args(kind):
                 raise unknown_name(name, getattr(self, name), get_args(kind), key=name)
         if self.compare == self.against:
-            raise ScanproofError("must be another reconstruction", key="against", value=self.against)
+            raise ScanproofError("against must be another reconstruction", value=self.against)
         if self.measure == "change" and self.shift == CLEAN:
-            raise ScanproofError("must be a shift where measure is 'change'", key="shift", value=self.shift)
+            raise ScanproofError("shift must not be none where measure is 'change'", value=self.shift)
         if self.severity is not None and self.shift in (CLEAN, ALL_SHIFTS):
-            raise ScanproofError(f"must be left out where shift is {self.shift!r}", key="severity", value=self.severity)
+            raise ScanproofError(f"severity must be left out where shift is {self.shift!r}", value=self.severity)
         if not 0 <= self.margin < float("inf"):
-            raise ScanproofError("must be finite and not negative", key="margin", value=self.margin)
+            raise ScanproofError("margin must be finite and not negative", value=self.margin)
         if (self.expect == "better") != (self.margin == 0):
-            rule = "must be 0 where 'better' is expected, and positive for 'not_worse' and 'similar'"
-            raise ScanproofError(rule, key="margin", value=self.margin)
+            rule = "margin must be 0 where 'better' is expected, and positive for 'not_worse' and 'similar'"
+            raise ScanproofError(rule, value=self.margin)
 
 
 def judge_claims(results: pd.DataFrame, claims: Sequence[Claim], *, bootstrap: Bootstrap) -> pd.DataFrame:

@@ -325,7 +325,8 @@ class Study(Model):
             }
             for what, (name, names) in known.items():
                 if name not in names:
-                    raise unknown_name(what, name, names, key=f"claims[{number}].{what}")
+                    noun = "reconstruction" if names is methods else what
+                    raise unknown_name(noun, name, names, key=f"claims[{number}].{what}")
             if claim.severity is not None and claim.severity not in severities[claim.shift]:
                 tested = sorted(severities[claim.shift])
                 rule = f"severity of {claim.shift} must be one that is tested: {tested}"
