@@ -19,8 +19,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from scipy import stats
 from torch import Tensor
 
 from scanproof.data.demo.generator import demo_cohort
@@ -28,10 +31,9 @@ from scanproof.data.keys import KSPACE, MASK, REFERENCE, SENSITIVITIES
 from scanproof.physics.fft import image_to_kspace, kspace_to_image
 from scanproof.reconstruction.cg_sense import CgSense
 from scanproof.reconstruction.untrained.conv_decoder import ConvDecoderNetwork
-from scanproof.reconstruction.untrained.fitting import fit
 from scanproof.reconstruction.untrained.measurements import Measurements
-from scanproof.reconstruction.untrained.options import FitOptions
 from scanproof.reconstruction.untrained.presets import CONV_DECODER
+from scanproof.reconstruction.untrained.reconstructors import ConvDecoder
 from scanproof.reconstruction.untrained.run import FitStep
 from scanproof.study.acquire import AcquiredCohort, Sampling
 
@@ -51,7 +53,7 @@ class Point:
 def slices(count: int) -> list[Sample]:
     """Slices of a demo site, eight coils, every fourth line at random."""
     cohort = demo_cohort("north", subjects={"test": count}, slices=1, matrix=MATRIX, seed=1)
-    sampling = Sampling(mask="random", acceleration=4, center_fraction=0.08)
+    sampling = Sampling(mask="random", acceleration=4, center_fraction=0.1)
     return AcquiredCohort(cohort, sampling=sampling, seed=1)[:count]
 
 
@@ -104,33 +106,37 @@ def published(sample: Sample, *, preset: str, steps: int, every: int) -> list[Po
     return points
 
 
-def ours(sample: Sample, options: FitOptions, *, ensemble: int) -> list[Point]:
-    """This package's default fit; the last point is what it gives when it has stopped."""
-    kspace, maps = sample[KSPACE][None], sample[SENSITIVITIES][None]
+def ours(sample: Sample, method: ConvDecoder) -> list[Point]:
+    """This package's fit; the last point is what it gives when it has stopped."""
+    kspace, mask, maps = sample[KSPACE], sample[MASK], sample[SENSITIVITIES]
+    options = method.options
+    measurements = Measurements(
+        kspace[None], mask, maps[None], output=method.output, loss=options.loss, held_out=options.held_out,
+        amplitude=options.amplitude or 1.0,
+    )  # fmt: skip
     points: list[Point] = []
     spent = 0.0
-    began = time.process_time()
-    measurements = Measurements(
-        kspace, sample[MASK], maps, loss=options.loss, held_out=options.held_out, amplitude=options.amplitude or 1.0
-    )
 
     def look(step: FitStep) -> None:
         nonlocal spent
         seconds = time.process_time() - began - spent
-        points.append(Point(step.step, seconds, judge(step.images)))
+        image = measurements.finish(step.images, consistency=options.consistency)[0].abs()
+        points.append(Point(step.step, seconds, psnr(image, sample[REFERENCE])))
         spent = time.process_time() - began - seconds
 
-    def judge(image: Tensor) -> float:
-        return psnr(measurements.finish(image, consistency=options.consistency)[0].abs(), sample[REFERENCE])
-
-    def build(members: int) -> ConvDecoderNetwork:
-        return ConvDecoderNetwork(output_channels=2, output_size=MATRIX, members=members)
-
-    seeds = tuple(range(ensemble))
-    fits = fit(build, measurements, options=options, seeds=seeds, progress=look if ensemble == 1 else None)
-    image = torch.stack([one.image for one in fits]).mean(dim=0, keepdim=True)
+    method.progress = look if method.ensemble == 1 else None
+    began = time.process_time()
+    image = method(kspace, mask, maps)
     seconds = time.process_time() - began - spent
-    return [*points, Point(sum(one.steps for one in fits), seconds, judge(image))]
+    return [*points, Point(sum(one.steps for one in method.fits), seconds, psnr(image, sample[REFERENCE]))]
+
+
+def compare(name: str, one: list[float], other: list[float]) -> str:
+    """A paired difference with its bootstrap interval; each slice is of another subject."""
+    found = stats.bootstrap(
+        (np.subtract(one, other),), np.mean, n_resamples=10_000, method="percentile", rng=1
+    ).confidence_interval
+    return f"{name}: {np.mean(np.subtract(one, other)):+.2f} dB ({found.low:+.2f} to {found.high:+.2f})"
 
 
 def reach(points: list[Point], target: float) -> Point | None:
@@ -146,21 +152,28 @@ def main() -> None:
     parser.add_argument(
         "--preset", choices=[name for name in CONV_DECODER if name != "default"], default="published_brain"
     )
+    parser.add_argument("--tuned", type=Path, help="file of a preset that was tuned")
+    parser.add_argument("--only", action="append", help="name of a fit; may be given several times")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    methods = {
-        "default": (FitOptions(), 1),
-        "default, float32": (FitOptions(precision="float32"), 1),
-        "default, squared error": (FitOptions(loss="mse"), 1),
-        "default, 3 seeds": (FitOptions(), 3),
+    methods: dict[str, dict[str, Any]] = {
+        "default": {},
+        "default, float32": {"precision": "float32"},
+        "default, squared error": {"loss": "mse"},
+        "default, 3 seeds": {"ensemble": 3},
+        **({"tuned": {"preset": arguments.tuned}} if arguments.tuned else {}),
     }
+    methods = {name: options for name, options in methods.items() if name in (arguments.only or methods)}
     rows = []
+    final: dict[str, list[float]] = {name: [] for name in methods}
+    within: dict[str, list[float]] = {name: [] for name in methods}
+    ratios: dict[str, list[float]] = {name: [] for name in methods}
     for number, sample in enumerate(slices(arguments.slices)):
         steps = arguments.published_iterations
         least_squares = psnr(CgSense()(sample[KSPACE], sample[MASK], sample[SENSITIVITIES]), sample[REFERENCE])
-        found = {"published": published(sample, preset=arguments.preset, steps=steps, every=max(1, steps // 40))}
-        for name, (options, ensemble) in methods.items():
-            found[name] = ours(sample, options, ensemble=ensemble)
+        found = {"published": published(sample, preset=arguments.preset, steps=steps, every=max(1, steps // 80))}
+        for name, options in methods.items():
+            found[name] = ours(sample, ConvDecoder(**options))
         reference = found["published"][-1]
         best = max(found["published"], key=lambda point: point.psnr)
         print(f"slice {number}: CG-SENSE {least_squares:.2f} dB, published at its best step {best.psnr:.2f} dB")
@@ -169,16 +182,28 @@ def main() -> None:
             last, equal = points[-1], reach(points, reference.psnr)
             told = "never" if equal is None else f"{equal.seconds:.2f}"
             ratio = "" if equal is None else f"{reference.seconds / equal.seconds:.1f}x"
-            print(f"  {name:<24} {last.step:>6} {last.seconds:>8.1f} {last.psnr:>6.2f} {told:>26} {ratio:>7}")
+            print(
+                f"  {name:<24} {last.step:>6} {last.seconds:>8.1f} {last.psnr:>6.2f} {told:>26} {ratio:>7}", flush=True
+            )
             rows.append(
                 {"slice": number, "fit": name, "cg_sense": least_squares, "points": [asdict(p) for p in points]}
             )
-        together = [point for point in found["published"] if point.seconds <= found["default"][-1].seconds]
-        if together:
-            print(f"  published after as long as the default takes: {together[-1].psnr:.2f} dB")
-    finals = [(row["points"][-1]["psnr"], row["fit"]) for row in rows]
-    for name in ("published", *methods):
-        print(f"mean PSNR, {name}: {statistics.mean(value for value, fit_name in finals if fit_name == name):.2f} dB")
+            if name in methods:
+                final[name].append(last.psnr)
+                ratios[name].append(0.0 if equal is None else reference.seconds / equal.seconds)
+                reached = [point for point in found["published"] if point.seconds <= last.seconds]
+                within[name].append((reached or found["published"][:1])[-1].psnr)
+    ends = [row["points"][-1] for row in rows if row["fit"] == "published"]
+    print(f"published, {steps} steps: {statistics.mean(end['psnr'] for end in ends):.2f} dB")
+    for name in methods:
+        seconds = statistics.mean(row["points"][-1]["seconds"] for row in rows if row["fit"] == name)
+        print(f"{name}: {statistics.mean(final[name]):.2f} dB in {seconds:.1f} s; "
+              f"median ratio of times to the published PSNR {statistics.median(ratios[name]):.1f}x")  # fmt: skip
+        if arguments.slices > 1:
+            print(compare("  against the published procedure, whole", final[name], [end["psnr"] for end in ends]))
+            print(compare("  against the published procedure in the same time", final[name], within[name]))
+            if "default" in methods and name != "default":
+                print(compare("  against the default", final[name], final["default"]))
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_text(json.dumps({"preset": arguments.preset, "rows": rows}, indent=1))
 

@@ -8,7 +8,13 @@ from sklearn.metrics import roc_curve
 from scanproof.errors import ScanproofError
 from scanproof.evaluation.bootstrap import Bootstrap
 from scanproof.evaluation.chain_rows import chain_rows
-from scanproof.evaluation.chains import CLASSIFICATION_METRICS, chain_samples, operating_points, reading_grids
+from scanproof.evaluation.chains import (
+    CLASSIFICATION_METRICS,
+    chain_samples,
+    is_shifted,
+    operating_points,
+    reading_grids,
+)
 
 BOOTSTRAP = Bootstrap(seed=1, resamples=100)
 
@@ -122,3 +128,8 @@ def drop(predictions: pd.DataFrame, query: str) -> pd.DataFrame:
 def test_tables_that_cannot_be_evaluated_are_refused(study, spoil, message):
     with pytest.raises(ScanproofError, match=message):
         chain_rows(spoil(study.predictions), BOOTSTRAP, sensitivity=0.9)
+
+
+def test_worst_cases_are_no_shifts():
+    rows = pd.DataFrame({"shift": ["none", "motion", "adversarial"], "severity": [0, 2, 5]})
+    assert is_shifted(rows).tolist() == [False, True, False]

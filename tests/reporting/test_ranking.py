@@ -100,3 +100,16 @@ def test_nothing_to_rank_by_is_an_error(standard: Any) -> None:
     ):
         with pytest.raises(ScanproofError, match="must hold a summary row for every chain"):
             rank_chains(results, extract_curves(results))
+
+
+def test_worst_cases_count_in_no_mean(images_only: Any) -> None:
+    results = images_only.results
+    curves = extract_curves(results)
+    attacked = {
+        CurveKey(key.metric, key.chain, Facet(key.facet.site, "adversarial")): {0: curve[0], 5: Estimate(-1.0)}
+        for key, curve in curves.items()
+    }
+    with_attack = rank_chains(results, curves | attacked)
+    assert with_attack == rank_chains(results, curves)
+    chain = with_attack.chains[0].chain
+    assert worst_loss(curves | attacked, chain, "ssim") == worst_loss(curves, chain, "ssim")

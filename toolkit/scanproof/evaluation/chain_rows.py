@@ -22,9 +22,9 @@ def chain_rows(predictions: pd.DataFrame, bootstrap: Bootstrap, *, sensitivity: 
       training seed and, with the seed missing, their mean over the seeds. The operating point of a chain and seed is
       the highest threshold that reaches the sensitivity on its own clean validation cases, all sites pooled.
     - over all conditions (shift "all", severity and seed missing): ``auroc_clean``; ``auroc_shifted``, the mean over
-      all shifts and severities of at least 1; ``auroc_drop``, clean minus shifted; ``auroc_worst``, the lowest of the
-      shifted ones with the interval of that condition. Since the worst is chosen on the same cases, it is lower than
-      new cases of that condition would be expected to score.
+      all shifts and severities of at least 1 but ``adversarial``, which no scanner does; ``auroc_drop``, clean minus
+      shifted; ``auroc_worst``, the lowest of the shifted ones with the interval of that condition. Since the worst is
+      chosen on the same cases, it is lower than new cases of that condition would be expected to score.
     - at site "all": ``auroc_gap_to_best``, ``auroc_shifted`` minus that of the best chain, paired; none for the best
       chain (of equals the first by name). The best is chosen on the same cases, so intervals take no account of that
       choice or of the number of chains.

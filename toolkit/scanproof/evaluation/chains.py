@@ -18,7 +18,7 @@ from scanproof.errors import ScanproofError
 from scanproof.evaluation import classification_metrics as metrics
 from scanproof.evaluation.bootstrap import Bootstrap, FloatArray
 from scanproof.evaluation.grid import Grid, site_grids, to_grid
-from scanproof.evaluation.table import CHAIN, CLEAN, CONDITION
+from scanproof.evaluation.table import ADVERSARIAL, CHAIN, CLEAN, CONDITION
 
 #: metrics of a chain under one condition
 CLASSIFICATION_METRICS = ("auroc", "balanced_accuracy", "sensitivity", "specificity", "ece")
@@ -63,8 +63,9 @@ def is_clean(rows: pd.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
 
 
 def is_shifted(rows: pd.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Which rows are about images under a shift of severity 1 or more."""
-    return ((rows["shift"] != CLEAN) & (rows["severity"] >= 1)).to_numpy(bool)
+    """Which rows are about images under a shift of severity 1 or more that a scanner may cause."""
+    natural = ~rows["shift"].isin([CLEAN, ADVERSARIAL])
+    return (natural & (rows["severity"] >= 1)).to_numpy(bool)
 
 
 def reading_grids(predictions: pd.DataFrame) -> dict[str, Grid]:

@@ -13,10 +13,11 @@ import pandas as pd
 
 from scanproof.errors import ScanproofError, unknown_name
 from scanproof.evaluation.bootstrap import Bootstrap, FloatArray
+from scanproof.evaluation.chains import is_clean, is_shifted
 from scanproof.evaluation.grid import site_grids
 from scanproof.evaluation.image_metrics import IMAGE_METRICS
 from scanproof.evaluation.quality import QUALITY_ROW, weighted_means
-from scanproof.evaluation.table import ADVERSARIAL, ALL_SHIFTS, ALL_SITES, CLEAN, CONDITION
+from scanproof.evaluation.table import ALL_SHIFTS, ALL_SITES, CLEAN, CONDITION
 
 Measure = Literal["quality", "change"]
 Expectation = Literal["better", "not_worse", "similar"]
@@ -182,7 +183,7 @@ def _judge(cases: pd.DataFrame, claim: Claim, number: int, bootstrap: Bootstrap)
     _check(cases, claim, key=f"claims[{number}]")
     found = cases[cases["metric"] == claim.metric]
     means = _means(found if claim.site == ALL_SITES else found[found["site"] == claim.site], bootstrap)
-    shifted, clean = _shifted(means.rows, claim), (means.rows["shift"] == CLEAN).to_numpy(bool)
+    shifted, clean = _shifted(means.rows, claim), is_clean(means.rows)
 
     def difference(where: npt.NDArray[np.bool_]) -> FloatArray:
         of = [where & (means.rows["reconstruction"] == name).to_numpy(bool) for name in (claim.compare, claim.against)]
@@ -232,11 +233,10 @@ def _known(asked: object, there: pd.Series, key: str) -> None:
 def _shifted(rows: pd.DataFrame, claim: Claim) -> npt.NDArray[np.bool_]:
     """Which rows are of the claim's condition."""
     if claim.shift == ALL_SHIFTS:
-        where = (rows["severity"] > 0) & (rows["shift"] != ADVERSARIAL)
-    else:
-        where = rows["shift"] == claim.shift
-        if claim.severity is not None:
-            where &= rows["severity"] == claim.severity
+        return is_shifted(rows)
+    where = rows["shift"] == claim.shift
+    if claim.severity is not None:
+        where &= rows["severity"] == claim.severity
     return where.to_numpy(bool)
 
 

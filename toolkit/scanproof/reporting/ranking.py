@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from scanproof.errors import ScanproofError
-from scanproof.evaluation.table import ALL_SHIFTS, ALL_SITES
+from scanproof.evaluation.table import ADVERSARIAL, ALL_SHIFTS, ALL_SITES
 from scanproof.reporting.curves import (
     Curves,
     Facet,
@@ -70,8 +70,8 @@ def rank_chains(results: pd.DataFrame, curves: Curves) -> Ranking:
     """Rank the chains of a study.
 
     With classifiers, the ranking follows ``auroc_shifted`` over all sites. Without, reconstructions are ranked by
-    the plain mean of SSIM over sites, shifts and severities from 1 up (by the first image metric present where
-    there is no SSIM), for which no interval is computed.
+    the plain mean of SSIM over sites, shifts and severities from 1 up (by the first image metric present where there
+    is no SSIM), for which no interval is computed. Neither mean counts ``adversarial``, which no scanner does.
 
     Args:
         results: results table.
@@ -109,7 +109,7 @@ def worst_loss(curves: Curves, chain: Chain, name: str) -> Loss | None:
         for key, curve in curves.items()
         if (key.metric, key.chain) == (name, chain) and key.facet.site != ALL_SITES and 0 in curve
         for severity, estimate in curve.items()
-        if severity > 0
+        if severity > 0 and key.facet.shift != ADVERSARIAL
     ]
     worst = max(losses, key=lambda loss: sign * (loss.clean.value - loss.shifted.value), default=None)
     if worst is None or sign * (worst.clean.value - worst.shifted.value) <= 0:
@@ -164,7 +164,7 @@ def _rank_images(results: pd.DataFrame, curves: Curves) -> Ranking:
     clean: defaultdict[Chain, dict[str, float]] = defaultdict(dict)
     shifted: defaultdict[Chain, dict[tuple[Facet, int], float]] = defaultdict(dict)
     for key, curve in curves.items():
-        if key.metric == name and key.facet.site != ALL_SITES:
+        if key.metric == name and key.facet.site != ALL_SITES and key.facet.shift != ADVERSARIAL:
             for severity, estimate in curve.items():
                 if severity:
                     shifted[key.chain][key.facet, severity] = estimate.value

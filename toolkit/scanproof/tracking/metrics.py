@@ -13,10 +13,11 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from scanproof.evaluation.table import ALL_SHIFTS, CHAIN, CLEAN
+from scanproof.evaluation import image_metrics
+from scanproof.evaluation.table import ADVERSARIAL, ALL_SHIFTS, CHAIN, CLEAN
 
 #: image metrics that can be ranked; True where more is better
-IMAGE_METRICS = {"psnr": True, "ssim": True, "nrmse": False, "ms_ssim": True, "vif": True, "finding_error": False}
+IMAGE_METRICS = {name: metric.higher_is_better for name, metric in image_metrics.IMAGE_METRICS.items()}
 #: chain summaries that can be ranked; True where more is better
 _SUMMARIES = {"auroc_clean": True, "auroc_shifted": True, "auroc_drop": False}
 
@@ -126,13 +127,13 @@ def summary_points(rows: pd.DataFrame) -> list[Point]:
     Returns:
         Every summary of the table (``auroc_clean``, ``auroc_shifted``, ``auroc_drop``, ...) with ``_lower`` and
         ``_upper``, and for each image metric ``<metric>_clean`` and ``<metric>_shifted``, the plain mean over all
-        shifts and severities from 1 up.
+        shifts and severities from 1 up, ``adversarial`` left out.
     """
     summaries = rows[(rows["shift"] == ALL_SHIFTS) & rows["seed"].isna()]
     points = []
     for metric, value, lower, upper in summaries[["metric", "value", "lower", "upper"]].itertuples(index=False):
         points += _with_interval(part(metric), value, lower, upper)
-    images = rows[rows["classifier"].isna() & (rows["shift"] != ALL_SHIFTS)]
+    images = rows[rows["classifier"].isna() & ~rows["shift"].isin([ALL_SHIFTS, ADVERSARIAL])]
     for metric, group in images.groupby("metric", sort=True):
         clean = group["shift"] == CLEAN
         for name, values in (("clean", group["value"][clean]), ("shifted", group["value"][~clean])):
