@@ -113,3 +113,6 @@ def test_worst_cases_count_in_no_mean(images_only: Any) -> None:
     assert with_attack == rank_chains(results, curves)
     chain = with_attack.chains[0].chain
     assert worst_loss(curves | attacked, chain, "ssim") == worst_loss(curves, chain, "ssim")
+    alone = rank_chains(results, attacked)
+    assert {ranked.chain for ranked in alone.chains} == {ranked.chain for ranked in with_attack.chains}
+    assert all(ranked.shifted is None and ranked.clean is not None for ranked in alone.chains)

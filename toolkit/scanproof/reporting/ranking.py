@@ -164,12 +164,12 @@ def _rank_images(results: pd.DataFrame, curves: Curves) -> Ranking:
     clean: defaultdict[Chain, dict[str, float]] = defaultdict(dict)
     shifted: defaultdict[Chain, dict[tuple[Facet, int], float]] = defaultdict(dict)
     for key, curve in curves.items():
-        if key.metric == name and key.facet.site != ALL_SITES and key.facet.shift != ADVERSARIAL:
+        if key.metric == name and key.facet.site != ALL_SITES:
             for severity, estimate in curve.items():
-                if severity:
-                    shifted[key.chain][key.facet, severity] = estimate.value
-                else:
+                if not severity:
                     clean[key.chain][key.facet.site] = estimate.value
+                elif key.facet.shift != ADVERSARIAL:
+                    shifted[key.chain][key.facet, severity] = estimate.value
     chains = []
     for chain in clean.keys() | shifted.keys():
         before, after = _mean(list(clean[chain].values())), _mean(list(shifted[chain].values()))
