@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scanproof.errors import ScanproofError
 from scanproof.study.plan import KINDS, Task
+from scanproof.study.pool import worker_pool
 from scanproof.study.store import DamagedEntryError, Store
 
 #: called after every finished task
@@ -102,13 +96,7 @@ def _run_in_processes(
     ready = [task for task in pending if not waiting[task.key]]
     urgency = _urgency(pending)
     running: dict[Future[str], Task] = {}
-    pool = ProcessPoolExecutor(
-        workers,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-        initargs=(os.getpid(),),
-    )
-    try:
+    with worker_pool(workers, kept="finished tasks") as pool:
         while ready or running:
             ready.sort(key=lambda task: urgency[task.key])
             # few are handed out ahead: what becomes ready later may be more urgent
@@ -124,19 +112,6 @@ def _run_in_processes(
                     waiting[reader.key].discard(task.key)
                     if not waiting[reader.key]:
                         ready.append(reader)
-    except BrokenProcessPool as error:
-        raise ScanproofError(
-            "worker processes must stay alive",
-            value="one died",
-            hint="out of memory? finished work is kept: run again with fewer --workers",
-        ) from error
-    except KeyboardInterrupt:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-        raise
-    finally:
-        # what runs is finished and stored, what waits is dropped
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 #: rough cost of a task relative to a prediction; it decides what is started first, nothing else
@@ -207,18 +182,6 @@ class _TrainingHandlers:
             params=training_params(params),
         )
         return [handler]
-
-
-def _start_worker(parent: int) -> None:
-    """Leave interrupts to the parent, and end with it even when it is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def count_by_kind(tasks: Iterable[Task]) -> dict[str, int]:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import shlex
-import signal
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_EXCEPTION, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scanproof.errors import ScanproofError
 from scanproof.reporting.vocabulary import counted
+from scanproof.study.pool import worker_pool
 from scanproof.study.store import Store, write_atomically
 from scanproof.tuning.importance import importances
 from scanproof.tuning.preset_file import preset_text
@@ -250,13 +246,7 @@ def _work_in_processes(
 
     # slices travel as arrays: acquiring them anew would cost every process seconds of imports
     arrays = [{key: tensor.numpy() for key, tensor in sample.items()} for sample in samples]
-    pool = ProcessPoolExecutor(
-        effort.workers,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-        initargs=(os.getpid(),),
-    )
-    try:
+    with worker_pool(effort.workers, kept="finished trials", stop_on=BaseException) as pool:
         running = {
             pool.submit(_work_here, search, effort, arrays, journal=journal, until=until) for _ in range(effort.workers)
         }
@@ -265,18 +255,6 @@ def _work_in_processes(
             tell()
             for future in done:
                 future.result()
-    except BrokenProcessPool as error:
-        raise ScanproofError(
-            "worker processes must stay alive",
-            value="one died",
-            hint="out of memory? finished trials are kept: run again with fewer --workers",
-        ) from error
-    except BaseException:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _work_here(
@@ -294,15 +272,3 @@ def _work_here(
     with open_storage(effort.storage, default=journal) as storage:
         trials = open_trials(search, storage, seed=effort.seed)
         work(search, trials, samples, count=effort.trials, until=until)
-
-
-def _start_worker(parent: int) -> None:
-    """Leave interrupts to the parent, and end with it even when it is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
