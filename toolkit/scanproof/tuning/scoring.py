@@ -123,6 +123,8 @@ def computing(threads: int) -> Iterator[list[str]]:
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
+            for category in (DeprecationWarning, FutureWarning, PendingDeprecationWarning):
+                warnings.simplefilter("ignore", category)  # news for programmers
             yield texts
     finally:
         torch.set_num_threads(before)
