@@ -240,6 +240,8 @@ def train(
         if checkpoint is not None and checkpoint.exists():
             random = _restore(checkpoint, identity=identity, states=states, progress=progress)
             shuffle.set_state(random["shuffle"])
+            # PyTorch's sampler draws once more when it finds that an epoch is over, which is in the next one
+            torch.randperm(len(training), generator=shuffle)  # type: ignore[arg-type]
             torch.random.set_rng_state(random["global"])
             done = len(progress.rows)
             trainer.state.epoch, trainer.state.iteration = done, done * len(loader)
