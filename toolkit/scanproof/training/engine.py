@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -154,7 +155,7 @@ def train(
 
     Raises:
         ScanproofError: empty data, a loss that is not finite (it says in which epoch), or a checkpoint of another
-            training.
+            training. One that cannot be read is named in a warning, and training starts anew.
     """
     from ignite.engine import Events
     from ignite.metrics import Average
@@ -237,8 +238,10 @@ def train(
         trainer.add_event_handler(Events.EPOCH_COMPLETED, record)
         for handler in handlers:
             handler.attach(trainer)
+        random = None
         if checkpoint is not None and checkpoint.exists():
             random = _restore(checkpoint, identity=identity, states=states, progress=progress)
+        if random is not None:
             shuffle.set_state(random["shuffle"])
             # PyTorch's sampler draws once more when it finds that an epoch is over, which is in the next one
             torch.randperm(len(training), generator=shuffle)  # type: ignore[arg-type]
@@ -307,16 +310,16 @@ def _save(
 
 def _restore(
     path: Path, *, identity: Mapping[str, Any], states: Mapping[str, _Stateful], progress: _Progress
-) -> dict[str, Tensor]:
-    """Take over a checkpoint; gives the states of the random generators."""
+) -> dict[str, Tensor] | None:
+    """Take over a checkpoint; gives the states of the random generators, None where it cannot be read."""
     try:
         # tensors and plain types only: nothing in it can run
         content = torch.load(path, map_location="cpu", weights_only=True)
         found = content["identity"]
     except Exception as error:
-        raise ScanproofError(
-            "checkpoint must be readable", file=path, value=str(error).partition("\n")[0], hint="delete it"
-        ) from error
+        said = str(error).partition("\n")[0]
+        warnings.warn(f"{path}: checkpoint cannot be read, training starts anew: {said}", RuntimeWarning, stacklevel=3)
+        return None
     for key, value in identity.items():
         if found.get(key) != value:
             raise ScanproofError(

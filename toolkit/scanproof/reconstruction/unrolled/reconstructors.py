@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
 import torch
@@ -135,7 +136,13 @@ class UnrolledReconstructor(Reconstructor):
         return self._network.estimate(*slices).reshape(*batch, 1, *kspace.shape[-2:])
 
     def fit(
-        self, training: Sequence[Sample], validation: Sequence[Sample], *, seed: int, handlers: Sequence[Handler] = ()
+        self,
+        training: Sequence[Sample],
+        validation: Sequence[Sample],
+        *,
+        seed: int,
+        handlers: Sequence[Handler] = (),
+        checkpoint: Path | None = None,
     ) -> TrainingResult:
         """See :meth:`Reconstructor.fit`. The score that chooses the best epoch is the validation loss."""
         from monai.data import Dataset
@@ -155,6 +162,7 @@ class UnrolledReconstructor(Reconstructor):
             seed=seed,
             smaller_is_better=True,
             handlers=handlers,
+            checkpoint=checkpoint,
             # one module learns greedily as the whole network does end to end
             learner=GreedyLearner(network, self.options.optimiser, clip=self.options.clip),
         )

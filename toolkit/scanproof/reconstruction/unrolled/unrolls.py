@@ -150,6 +150,7 @@ class ModlStep(Unroll):
         return undo_regulariser(self.regulariser, prior)
 
 
+@torch.no_grad()
 def undo_regulariser(regulariser: Regulariser, image: Tensor) -> Tensor:
     """Undo x + F(x): the fixed point of x = image − F(x), which is reached where F is a contraction.
 
