@@ -21,6 +21,7 @@ OPTIONS = {
     "unet": NETWORK,
     "proximal_gradient": UNROLLED,
     "modl": UNROLLED,
+    "varnet": {**UNROLLED, "features": (4, 4, 4, 4, 4, 4)},
     "unet_ttt": {**NETWORK, "adaptation_steps": 6},
     "conv_decoder": FIT,
     "deep_decoder": FIT,

@@ -7,6 +7,7 @@ from torch import nn
 
 from scanproof.errors import ScanproofError
 from scanproof.physics.coils import birdcage_sensitivities
+from scanproof.physics.fft import kspace_to_image
 from scanproof.physics.sense import SenseOperator
 from scanproof.reconstruction.conjugate_gradients import conjugate_gradients, least_squares
 from scanproof.reconstruction.unrolled.memory import run
@@ -14,6 +15,7 @@ from scanproof.reconstruction.unrolled.network import UnrolledNetwork, magnitude
 from scanproof.reconstruction.unrolled.problem import Problem
 from scanproof.reconstruction.unrolled.regularisers import PlainNetwork, ResidualNetwork
 from scanproof.reconstruction.unrolled.unrolls import ModlStep, ProximalStep, undo_regulariser
+from scanproof.reconstruction.unrolled.variational import VariationalStep
 
 from .conftest import UNROLLS, collate, made
 
@@ -80,7 +82,6 @@ def test_conjugate_gradients_agree_with_scipy_and_stop_when_told():
 @pytest.mark.parametrize("start", [False, True])
 def test_implicit_gradients_are_those_of_the_converged_steps(start: bool):
     problem = small_problem(torch.complex128)
-    problem = Problem(problem.operator, problem.zero_filled.detach(), problem.scale)
     found = []
     for implicit in (False, True):
         zero_filled = problem.zero_filled.clone().requires_grad_()
@@ -166,6 +167,40 @@ def test_parameters_by_hand():
     shared, own = (UnrolledNetwork(UNROLLS["proximal"], unrolls=5, shared=s) for s in (True, False))
     one, five = (sum(p.numel() for p in network.parameters()) for network in (shared, own))
     assert five == 5 * one
+
+
+def test_variational_unrolls_are_those_of_monais_model():
+    from monai.apps.reconstruction.networks.nets.complex_unet import ComplexUnet
+    from monai.apps.reconstruction.networks.nets.varnet import VariationalNetworkModel
+
+    features = (4, 4, 4, 4, 4, 4)
+    (kspace, mask, maps), _ = collate(range(1))
+    problem = Problem.of(kspace, mask, maps)
+
+    class Given(nn.Module):
+        def forward(self, kspace: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            return torch.view_as_real(maps)
+
+    torch.manual_seed(1)
+    theirs = VariationalNetworkModel(Given(), ComplexUnet(features=features), num_cascades=3)
+    ours = UnrolledNetwork(lambda: VariationalStep(features=features), unrolls=3)
+    for unroll, cascade in zip(ours.own, theirs.cascades, strict=True):
+        unroll.block.load_state_dict(cascade.state_dict())
+    with torch.no_grad():
+        expected = theirs(torch.view_as_real(problem.kspace), mask[..., None])
+        state = run(ours.stage_unrolls(0), ours.begin(problem), problem)
+        found = kspace_to_image(state).abs().square().sum(dim=1).sqrt()
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ScanproofError, match=r"unroll must be one that can be undone, got 'VariationalStep'"):
+        UnrolledNetwork(lambda: VariationalStep(features=features), unrolls=2, keep="nothing")
+
+
+def test_variational_unrolls_take_volumes():
+    problem = small_problem(shape=(32, 16, 16))
+    unroll = VariationalStep(features=(2, 2, 2, 2, 2, 2), spatial_dims=3)
+    state = unroll(unroll.begin(problem), problem)
+    assert state.shape == (1, 2, 32, 16, 16)
+    assert unroll.image(state, problem).shape == (1, 1, 32, 16, 16)
 
 
 def test_scale_is_taken_out_and_put_back(kind: str):

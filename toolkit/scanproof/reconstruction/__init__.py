@@ -24,6 +24,7 @@ RECONSTRUCTORS: Registry[Reconstructor] = Registry(
         "proximal_gradient": "scanproof.reconstruction.unrolled.reconstructors:ProximalGradient",
         "unet": "scanproof.reconstruction.unet:UNet",
         "unet_ttt": "scanproof.reconstruction.unet_ttt:UNetTTT",
+        "varnet": "scanproof.reconstruction.unrolled.reconstructors:VarNet",
     },
     group="scanproof.reconstructors",
 )

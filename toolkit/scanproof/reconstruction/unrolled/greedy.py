@@ -47,21 +47,21 @@ class GreedyLearner:
             The magnitude that the last module gave before it learned, and its loss.
         """
         problem = Problem.of(*acquired, spatial_dims=self.network.spatial_dims)
-        image, loss = problem.zero_filled, torch.zeros(())
+        state, loss = self.network.begin(problem), torch.zeros(())
         for number in range(self.network.modules_count):
-            image, loss = self.learn(number, image, problem, reference)
-        return (image * problem.scale).abs(), loss
+            state, loss = self.learn(number, state, problem, reference)
+        return (self.network.image(state, problem) * problem.scale).abs(), loss
 
-    def learn(self, number: int, image: Tensor, problem: Problem, reference: Tensor) -> tuple[Tensor, Tensor]:
-        """Let one module learn; its image before it learned, and its loss, both without history."""
-        found = self.network.stage(number, image, problem)
+    def learn(self, number: int, state: Tensor, problem: Problem, reference: Tensor) -> tuple[Tensor, Tensor]:
+        """Let one module learn; its result before it learned, and its loss, both without history."""
+        found = self.network.stage(number, state, problem)
         return found.detach(), self.finish(number, found, problem, reference)
 
     def finish(self, number: int, found: Tensor, problem: Problem, reference: Tensor) -> Tensor:
-        """Backward pass and step of a module whose image is known; its loss."""
+        """Backward pass and step of a module whose result is known; its loss."""
         optimiser = self.optimisers[number]
         optimiser.zero_grad(set_to_none=True)
-        loss = magnitude_loss(found, reference, problem)
+        loss = magnitude_loss(self.network.image(found, problem), reference, problem)
         torch.autograd.backward(loss)
         if self.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.network.stage_parameters(number), self.clip)

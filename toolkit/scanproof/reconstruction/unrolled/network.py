@@ -66,16 +66,25 @@ class UnrolledNetwork(nn.Module):
     def estimate(self, kspace: Tensor, mask: Tensor, sensitivities: Tensor) -> Tensor:
         """The complex image, complex64 ``(batch, 1, *spatial)``."""
         problem = Problem.of(kspace, mask, sensitivities, spatial_dims=self.spatial_dims)
-        return run(self._all(), problem.zero_filled, problem, keep=self.keep) * problem.scale
+        state = run(self._all(), self.begin(problem), problem, keep=self.keep)
+        return self.image(state, problem) * problem.scale
+
+    def begin(self, problem: Problem) -> Tensor:
+        """What the first unroll is given."""
+        return self._all()[0].begin(problem)
+
+    def image(self, state: Tensor, problem: Problem) -> Tensor:
+        """The image for which an unroll's result stands, complex ``(batch, 1, *spatial)``, in the network's unit."""
+        return self._all()[0].image(state, problem)
 
     def stage_unrolls(self, number: int) -> Sequence[Unroll]:
         """The unrolls of a module."""
         size = self.unrolls // self.modules_count
         return self._all()[number * size : (number + 1) * size]
 
-    def stage(self, number: int, image: Tensor, problem: Problem) -> Tensor:
+    def stage(self, number: int, state: Tensor, problem: Problem) -> Tensor:
         """Apply a module."""
-        return run(self.stage_unrolls(number), image, problem, keep=self.keep)
+        return run(self.stage_unrolls(number), state, problem, keep=self.keep)
 
     def stage_parameters(self, number: int) -> list[nn.Parameter]:
         """What a module learns."""

@@ -49,20 +49,20 @@ def learn_in_pipeline(learner: GreedyLearner, batches: Iterable[tuple[Acquired, 
     sending: list[tuple[dist.Work | None, Tensor]] = []
     for acquired, reference in batches:
         problem = Problem.of(*acquired, spatial_dims=learner.network.spatial_dims)
-        image = problem.zero_filled
+        state = learner.network.begin(problem)
         if rank > 0:
-            pairs = torch.view_as_real(image).clone()
+            pairs = torch.view_as_real(state).clone()
             dist.recv(pairs, src=rank - 1)
-            image = torch.view_as_complex(pairs)
+            state = torch.view_as_complex(pairs)
         loss = torch.zeros(())
         for number in mine:
-            found = learner.network.stage(number, image, problem)
+            found = learner.network.stage(number, state, problem)
             if number == mine[-1] and rank < ranks - 1:
                 # before this module learns, so that the next one can begin
                 pairs = torch.view_as_real(found.detach()).contiguous()
                 sending.append((dist.isend(pairs, dst=rank + 1), pairs))
             loss = learner.finish(number, found, problem, reference)
-            image = found.detach()
+            state = found.detach()
         losses.append(float(loss))
         while len(sending) > 2:
             _wait(sending.pop(0))

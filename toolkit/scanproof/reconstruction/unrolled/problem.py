@@ -16,11 +16,13 @@ class Problem:
 
     Args:
         operator: A, the acquisition.
+        kspace: y, complex ``(batch, coil, *spatial)``, zero where not sampled.
         zero_filled: Aᴴy, complex ``(batch, 1, *spatial)``, of a 95th percentile magnitude of one.
         scale: what images are multiplied by to get the data's unit, ``(batch, 1, 1, ...)``.
     """
 
     operator: SenseOperator
+    kspace: Tensor
     zero_filled: Tensor
     scale: Tensor
 
@@ -42,7 +44,7 @@ class Problem:
         # most of a sparse image is zero
         size = torch.where(size > 0, size, image.abs().flatten(1).amax(dim=1))
         size = torch.where(size > 0, size, 1.0).reshape(-1, *(1,) * (image.ndim - 1))
-        return cls(operator, image / size, size)
+        return cls(operator, kspace / size, image / size, size)
 
     def gradient(self, image: Tensor) -> Tensor:
         """AᴴAx − Aᴴy, that of half the squared residual."""

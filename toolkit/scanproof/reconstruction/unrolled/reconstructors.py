@@ -19,6 +19,7 @@ from scanproof.reconstruction.unrolled.memory import Keep
 from scanproof.reconstruction.unrolled.network import UnrolledNetwork
 from scanproof.reconstruction.unrolled.regularisers import Regulariser
 from scanproof.reconstruction.unrolled.unrolls import ModlStep, ProximalStep, Unroll
+from scanproof.reconstruction.unrolled.variational import VariationalStep
 from scanproof.seeds import derive_seed
 from scanproof.training.engine import Handler, TrainingOptions, TrainingResult, train
 
@@ -227,6 +228,28 @@ class Modl(UnrolledReconstructor):
     def unroll(self) -> Unroll:
         """See :meth:`UnrolledReconstructor.unroll`."""
         return ModlStep(**self.step)  # type: ignore[arg-type]
+
+
+class VarNet(UnrolledReconstructor):
+    """The end-to-end variational network of MONAI: :class:`VariationalStep`.
+
+    It is ``VariationalNetworkModel`` with sensitivities that are given, not learned, and coils that are combined by
+    them at the end. It cannot be trained as an invertible network.
+
+    Args:
+        features: channels of the six stages of the U-Net in every unroll.
+        options: see :class:`UnrolledReconstructor`.
+    """
+
+    def __init__(self, *, features: Sequence[int] = (8, 8, 16, 32, 64, 8), **options: object) -> None:
+        if len(features) != 6 or min(features) < 1:
+            raise ScanproofError("features must be six positive numbers", value=list(features))
+        self.features = tuple(features)
+        super().__init__(**options)  # type: ignore[arg-type]
+
+    def unroll(self) -> Unroll:
+        """See :meth:`UnrolledReconstructor.unroll`."""
+        return VariationalStep(features=self.features)
 
 
 def _check_name(name: str, value: str, known: Sequence[str]) -> None:

@@ -20,22 +20,39 @@ SOLVE, SOLVED = 60, 1e-7
 
 
 class Unroll(nn.Module, ABC):
-    """From an image to a better one, complex ``(batch, 1, *spatial)``."""
+    """From an image to a better one, complex ``(batch, 1, *spatial)``, or whatever else stands for an image."""
+
+    @staticmethod
+    def begin(problem: Problem) -> Tensor:
+        """What the first unroll is given."""
+        return problem.zero_filled
+
+    @staticmethod
+    def image(state: Tensor, problem: Problem) -> Tensor:
+        """The image for which an unroll's result stands, complex ``(batch, 1, *spatial)``."""
+        return state
 
     @abstractmethod
     def forward(self, image: Tensor, problem: Problem) -> Tensor:
         """The better image."""
 
-    @abstractmethod
     def undo(self, image: Tensor, problem: Problem) -> Tensor:
         """The image that :meth:`forward` was given; without gradients.
 
         Raises:
             ScanproofError: the unroll cannot be undone.
         """
+        raise ScanproofError("unroll must be one that can be undone", value=type(self).__name__)
 
     def make_invertible(self) -> None:
-        """Keep to what :meth:`undo` can undo, as far as the form of the unroll decides it."""
+        """Keep to what :meth:`undo` can undo, as far as the form of the unroll decides it.
+
+        Raises:
+            ScanproofError: it cannot be undone, whatever its weights.
+        """
+        raise ScanproofError(
+            "unroll must be one that can be undone", value=type(self).__name__, hint="train it with checkpointing"
+        )
 
 
 class ProximalStep(Unroll):
