@@ -16,8 +16,12 @@ from scanproof.reconstruction.base import Reconstructor
 #: small networks and few steps, for methods that learn
 FIT = {"channels": 8, "iterations": 12, "warmup": 2, "precision": "float32"}
 NETWORK = {"features": (4, 4, 4, 4, 4, 4), "epochs": 2, "batch_size": 2}
+UNROLLED = {"features": 4, "unrolls": 2, "epochs": 2, "batch_size": 2}
 OPTIONS = {
     "unet": NETWORK,
+    "proximal_gradient": UNROLLED,
+    "modl": UNROLLED,
+    "varnet": {**UNROLLED, "features": (4, 4, 4, 4, 4, 4)},
     "unet_ttt": {**NETWORK, "adaptation_steps": 6},
     "conv_decoder": FIT,
     "deep_decoder": FIT,

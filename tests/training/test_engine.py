@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from ignite.engine import Events
@@ -20,11 +23,23 @@ def line_data(count: int, *, seed: int, noise: float = 0.0) -> Dataset:
     return Dataset([{"image": a, "label": b} for a, b in zip(x, y, strict=True)])
 
 
-def fit(*, epochs: int = 30, seed: int = 1, learning_rate: float = 0.1, handlers=(), patience: int = 30, **data):
+def fit(
+    *,
+    epochs: int = 30,
+    seed: int = 1,
+    learning_rate: float = 0.1,
+    handlers=(),
+    patience: int = 30,
+    clip: float | None = None,
+    checkpoint: Path | None = None,
+    dropout: float = 0.0,
+    **data,
+):
     with torch.random.fork_rng():
-        network = nn.Linear(1, 1)
-    nn.init.zeros_(network.weight)
-    nn.init.zeros_(network.bias)
+        line = nn.Linear(1, 1)
+    nn.init.zeros_(line.weight)
+    nn.init.zeros_(line.bias)
+    network = nn.Sequential(nn.Dropout(dropout), line) if dropout else line
     loss = nn.MSELoss()
     result = train(
         network,
@@ -32,10 +47,11 @@ def fit(*, epochs: int = 30, seed: int = 1, learning_rate: float = 0.1, handlers
         validation=data.get("validation", line_data(32, seed=2)),
         loss=loss,
         score={"val_loss": Loss(loss, output_transform=lambda o: (o["pred"], o["label"]))},
-        options=TrainingOptions(epochs=epochs, batch_size=8, learning_rate=learning_rate, patience=patience),
+        options=TrainingOptions(epochs=epochs, batch_size=8, learning_rate=learning_rate, patience=patience, clip=clip),
         seed=seed,
         smaller_is_better=True,
         handlers=handlers,
+        checkpoint=checkpoint,
     )
     return network, result
 
@@ -107,3 +123,75 @@ def test_empty_data_is_named() -> None:
 def test_wrong_options_are_named(option: str, value: float) -> None:
     with pytest.raises(ScanproofError, match=rf"training.{option}: must .*got {value}"):
         TrainingOptions(**{option: value})
+
+
+class KillAfter:
+    """Ends a training in the middle of an epoch, as a signal would."""
+
+    def __init__(self, iteration: int) -> None:
+        self.iteration = iteration
+
+    def attach(self, engine) -> None:
+        engine.add_event_handler(Events.ITERATION_COMPLETED(once=self.iteration), self.end)
+
+    def end(self, engine) -> None:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("iteration", [3, 8, 20, 39, 79])
+def test_an_interrupted_training_goes_on_to_the_same_result(tmp_path: Path, iteration: int) -> None:
+    options = {"epochs": 10, "dropout": 0.3, "training": line_data(64, seed=1, noise=1.0)}
+    whole, expected = fit(**options)
+    file = tmp_path / "deep" / "last.pt"
+    with pytest.raises(KeyboardInterrupt):
+        fit(**options, checkpoint=file, handlers=[KillAfter(iteration)])
+    assert file.exists() == (iteration > 8)  # the first epoch has eight iterations
+    resumed, found = fit(**options, checkpoint=file)
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
+    pd.testing.assert_frame_equal(found.history, expected.history, check_exact=True)
+    assert found.best_epoch == expected.best_epoch
+    assert not file.exists()
+
+
+def test_a_training_that_had_stopped_is_not_trained_further(tmp_path: Path) -> None:
+    contrary = Dataset([{"image": torch.ones(1), "label": -torch.ones(1) * 50}] * 4)
+    options = {"validation": contrary, "patience": 3, "epochs": 30}
+    _, expected = fit(**options)
+    file = tmp_path / "last.pt"
+
+    class KillAtTheEnd:
+        def attach(self, engine) -> None:
+            engine.add_event_handler(Events.COMPLETED, KillAfter(0).end)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(**options, checkpoint=file, handlers=[KillAtTheEnd()])
+    _, found = fit(**options, checkpoint=file)
+    pd.testing.assert_frame_equal(found.history, expected.history, check_exact=True)
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "last.pt"
+    with pytest.raises(KeyboardInterrupt):
+        fit(checkpoint=file, handlers=[KillAfter(20)])
+    with pytest.raises(ScanproofError, match=r"last.pt: seed: checkpoint must be of this training, with seed 2, got 1"):
+        fit(checkpoint=file, seed=2)
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.warns(RuntimeWarning, match=r"last.pt: checkpoint cannot be read, training starts anew"):
+        network, _ = fit(checkpoint=file)
+    assert torch.equal(network.weight, fit()[0].weight)
+
+
+def test_gradients_are_clipped() -> None:
+    steep = Dataset([{"image": torch.full((1,), 100.0), "label": torch.full((1,), 1e4)}] * 8)
+    seen = []
+
+    class Watch:
+        def attach(self, engine) -> None:
+            engine.add_event_handler(Events.ITERATION_COMPLETED, self.look)
+
+        def look(self, engine) -> None:
+            parameters = engine.network.parameters()
+            seen.append(float(torch.cat([p.grad.flatten() for p in parameters]).norm()))
+
+    fit(epochs=2, training=steep, clip=0.5, handlers=[Watch()])
+    assert seen == pytest.approx([0.5] * len(seen), rel=1e-3)

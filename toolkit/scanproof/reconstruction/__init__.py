@@ -20,8 +20,11 @@ RECONSTRUCTORS: Registry[Reconstructor] = Registry(
         "conv_decoder": "scanproof.reconstruction.untrained.reconstructors:ConvDecoder",
         "deep_decoder": "scanproof.reconstruction.untrained.reconstructors:DeepDecoder",
         "deep_image_prior": "scanproof.reconstruction.untrained.reconstructors:DeepImagePrior",
+        "modl": "scanproof.reconstruction.unrolled.reconstructors:Modl",
+        "proximal_gradient": "scanproof.reconstruction.unrolled.reconstructors:ProximalGradient",
         "unet": "scanproof.reconstruction.unet:UNet",
         "unet_ttt": "scanproof.reconstruction.unet_ttt:UNetTTT",
+        "varnet": "scanproof.reconstruction.unrolled.reconstructors:VarNet",
     },
     group="scanproof.reconstructors",
 )

@@ -12,6 +12,8 @@ from torch import Tensor
 from scanproof.errors import ScanproofError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from scanproof.training.engine import Handler, TrainingResult
 
 #: what acquisition gives for one slice; see :mod:`scanproof.data.keys`
@@ -77,9 +79,24 @@ class Reconstructor(ABC):
         return WaveletSparsity()
 
     def fit(
-        self, training: Sequence[Sample], validation: Sequence[Sample], *, seed: int, handlers: Sequence[Handler] = ()
+        self,
+        training: Sequence[Sample],
+        validation: Sequence[Sample],
+        *,
+        seed: int,
+        handlers: Sequence[Handler] = (),
+        checkpoint: Path | None = None,
     ) -> TrainingResult:
-        """Learn from samples with ``kspace``, ``mask``, ``sensitivities`` and ``reference``."""
+        """Learn from samples with ``kspace``, ``mask``, ``sensitivities`` and ``reference``.
+
+        Args:
+            training: what it learns from.
+            validation: what chooses the best epoch.
+            seed: of everything random.
+            handlers: MONAI handlers that watch.
+            checkpoint: file from which an interrupted training can go on; see
+                :func:`~scanproof.training.engine.train`.
+        """
         raise ScanproofError("method does not learn", key=type(self).__name__)
 
     def load(self, weights: Mapping[str, Tensor]) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from scanproof.errors import ScanproofError
 from scanproof.physics.sense import SenseOperator
 from scanproof.reconstruction.base import Reconstructor
+from scanproof.reconstruction.conjugate_gradients import conjugate_gradients
 
 
 class CgSense(Reconstructor):
@@ -43,26 +43,8 @@ class CgSense(Reconstructor):
     def solve(self, kspace: Tensor, mask: Tensor, sensitivities: Tensor) -> Tensor:
         """The complex image, complex64 (..., 1, H, W); arguments as in :meth:`reconstruct`."""
         operator = SenseOperator(sensitivities, mask)
-        residual = operator.adjoint(kspace)
-        image, direction = torch.zeros_like(residual), residual
-        energy = _energy(residual)
-        for _ in range(self.iterations):
-            forward = operator.normal(direction) + self.regularisation * direction
-            step = _ratio(energy, (direction.conj() * forward).real.sum(dim=(-3, -2, -1), keepdim=True))
-            image = image + step * direction
-            residual = residual - step * forward
-            previous, energy = energy, _energy(residual)
-            direction = residual + _ratio(energy, previous) * direction
-        return image
-
-
-def _energy(x: Tensor) -> Tensor:
-    """Squared norm of each slice (..., 1, H, W)."""
-    return (x.real**2 + x.imag**2).sum(dim=(-3, -2, -1), keepdim=True)
-
-
-def _ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
-    """Quotient; zero where the denominator is: a slice that has converged, or is empty, stays as it is."""
-    positive = denominator > 0
-    # a denominator of zero must not reach the quotient, whose gradient it would make NaN
-    return torch.where(positive, numerator / torch.where(positive, denominator, 1), torch.zeros_like(numerator))
+        return conjugate_gradients(
+            lambda x: operator.normal(x) + self.regularisation * x,
+            operator.adjoint(kspace),
+            iterations=self.iterations,
+        )

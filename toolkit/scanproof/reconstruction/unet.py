@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
@@ -85,7 +86,13 @@ class UNet(Reconstructor):
         return self._trained.estimate(image.reshape(-1, *image.shape[-3:])).reshape(image.shape)
 
     def fit(
-        self, training: Sequence[Sample], validation: Sequence[Sample], *, seed: int, handlers: Sequence[Handler] = ()
+        self,
+        training: Sequence[Sample],
+        validation: Sequence[Sample],
+        *,
+        seed: int,
+        handlers: Sequence[Handler] = (),
+        checkpoint: Path | None = None,
     ) -> TrainingResult:
         """See :meth:`Reconstructor.fit`. The score that chooses the best epoch is the validation loss."""
         from monai.data import Dataset
@@ -105,6 +112,7 @@ class UNet(Reconstructor):
             seed=seed,
             smaller_is_better=True,
             handlers=handlers,
+            checkpoint=checkpoint,
         )
         self._network = network.eval()
         return result

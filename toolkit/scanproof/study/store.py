@@ -130,16 +130,26 @@ class Store:
         """Forget an entry."""
         shutil.rmtree(self._folder(key), ignore_errors=True)
 
+    def unfinished(self, key: str) -> Path:
+        """File in which a task keeps how far it has come, so that it can go on after a kill."""
+        return self.root / "unfinished" / f"{key}.pt"
+
     def sweep(self) -> None:
-        """Remove what killed processes left in ``partial`` more than a day ago."""
+        """Remove what killed processes left in ``partial`` a day ago, and trainings left alone for a month."""
         import time
 
-        for folder in (self.root / "partial").glob("*"):
-            try:
-                if time.time() - folder.stat().st_mtime > 86_400:
-                    shutil.rmtree(folder, ignore_errors=True)
-            except OSError:
-                continue
+        day = 86_400
+        for pattern, age in (("partial/*", day), ("unfinished/*", 30 * day)):
+            for path in self.root.glob(pattern):
+                try:
+                    if time.time() - path.stat().st_mtime <= age:
+                        continue
+                    if path.is_dir():
+                        shutil.rmtree(path, ignore_errors=True)
+                    else:
+                        path.unlink()
+                except OSError:
+                    continue
 
     def _folder(self, key: str) -> Path:
         return self.root / key[:2] / key

@@ -134,6 +134,7 @@ def _fit_reconstruction(key: str, params: Params, inputs: Mapping[str, Sequence[
         samples["val"],
         seed=derive_seed(params["seed"], "fit", params["method"], params["acceleration"]),
         handlers=context.handlers(key, params) if context.handlers else (),
+        checkpoint=context.store.unfinished(key),
     )
     return _trained(result)
 

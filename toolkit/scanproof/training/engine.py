@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import os
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -40,6 +41,7 @@ class TrainingOptions:
         learning_rate: peak rate of AdamW; it falls to zero over the epochs along a cosine.
         weight_decay: of AdamW.
         patience: epochs without a better validation score after which training stops.
+        clip: norm to which a larger gradient is cut; None leaves gradients as they are.
     """
 
     epochs: int = 20
@@ -47,6 +49,7 @@ class TrainingOptions:
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     patience: int = 8
+    clip: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "patience"):
@@ -54,8 +57,50 @@ class TrainingOptions:
                 raise ScanproofError("must be at least 1", key=f"training.{name}", value=getattr(self, name))
         if self.learning_rate <= 0:
             raise ScanproofError("must be positive", key="training.learning_rate", value=self.learning_rate)
+        if self.clip is not None and not self.clip > 0:
+            raise ScanproofError("must be positive", key="training.clip", value=self.clip)
         if self.weight_decay < 0:
             raise ScanproofError("must not be negative", key="training.weight_decay", value=self.weight_decay)
+
+    def optimiser(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """AdamW on some parameters."""
+        return torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=self.weight_decay)
+
+
+class Learner(Protocol):
+    """Changes weights batch by batch."""
+
+    @property
+    def optimisers(self) -> Sequence[torch.optim.Optimizer]:
+        """Whose learning rates follow the schedule."""
+
+    def step(self, inputs: Any, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Learn from a batch; the prediction and its loss, both as they were before."""
+
+
+class Backpropagation:
+    """Learns by the gradient of one loss.
+
+    Args:
+        network: maps inputs to a prediction.
+        loss: of (prediction, target).
+        options: optimiser and clipping.
+    """
+
+    def __init__(self, network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], options: TrainingOptions) -> None:
+        self.network, self.loss, self.clip = network, loss, options.clip
+        self.optimisers = [options.optimiser(network.parameters())]
+
+    def step(self, inputs: Any, target: Tensor) -> tuple[Tensor, Tensor]:
+        """See :meth:`Learner.step`."""
+        self.optimisers[0].zero_grad(set_to_none=True)
+        prediction = self.network(inputs)
+        loss = self.loss(prediction, target)
+        torch.autograd.backward(loss)
+        if self.clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.clip)
+        self.optimisers[0].step()
+        return prediction.detach(), loss.detach()
 
 
 @dataclass(frozen=True)
@@ -84,6 +129,8 @@ def train(
     seed: int,
     smaller_is_better: bool = False,
     handlers: Sequence[Handler] = (),
+    learner: Learner | None = None,
+    checkpoint: Path | None = None,
 ) -> TrainingResult:
     """Train a network in place and return its best weights.
 
@@ -92,7 +139,8 @@ def train(
 
     Args:
         network: maps ``image`` to a prediction.
-        training: items are dictionaries with ``image`` and ``label`` (the target, of any shape).
+        training: items are dictionaries with ``image`` (a tensor or a tuple of tensors) and ``label`` (the target, of
+            any shape).
         validation: likewise.
         loss: of (prediction, label).
         score: one named ignite metric, computed on validation predictions after each epoch; it chooses the best
@@ -101,35 +149,48 @@ def train(
         seed: seed of everything random in training.
         smaller_is_better: the score is an error.
         handlers: further MONAI handlers for the trainer; they find validation metrics in ``engine.state.metrics``.
+        learner: changes the weights; :class:`Backpropagation` of the loss without.
+        checkpoint: file that holds the training after every epoch. Where it exists, training goes on from it, to the
+            result that it would have had without the interruption; it is deleted at the end.
 
     Raises:
-        ScanproofError: empty data, or a loss that is not finite (it says in which epoch).
+        ScanproofError: empty data, a loss that is not finite (it says in which epoch), or a checkpoint of another
+            training. One that cannot be read is named in a warning, and training starts anew.
     """
     from ignite.engine import Events
     from ignite.metrics import Average
     from monai.data import DataLoader
     from monai.engines import SupervisedEvaluator, SupervisedTrainer
-    from monai.handlers import CheckpointSaver, EarlyStopHandler, LrScheduleHandler, ValidationHandler
+    from monai.handlers import LrScheduleHandler, ValidationHandler
 
     for name, data in (("training", training), ("validation", validation)):
         if len(data) == 0:  # type: ignore[arg-type]
             raise ScanproofError(f"{name} data must not be empty")
     device = next(network.parameters()).device
+    teacher: Learner = learner or Backpropagation(network, loss, options)
     shuffle = torch.Generator().manual_seed(derive_seed(seed, "shuffle"))
     loader = DataLoader(training, batch_size=options.batch_size, shuffle=True, generator=shuffle, num_workers=0)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=options.epochs)
+    schedules = [
+        torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=options.epochs) for optimiser in teacher.optimisers
+    ]
     name = next(iter(score))
     sign = -1.0 if smaller_is_better else 1.0
-    rows: list[dict[str, float]] = []
+    progress = _Progress()
 
-    with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]), _quiet_ignite():
+    def iterate(engine: Engine, batch: Mapping[str, Any]) -> dict[str, Any]:
+        network.train()
+        inputs, target = _prepare(batch, device)
+        prediction, value = teacher.step(inputs, target)
+        return {"pred": prediction, "label": target, "loss": float(value)}
+
+    with torch.random.fork_rng(devices=[]), _quiet_ignite():
         torch.manual_seed(derive_seed(seed, "training"))
         evaluator = SupervisedEvaluator(
             device=device,
             val_data_loader=DataLoader(validation, batch_size=max(64, options.batch_size), num_workers=0),
             network=network,
             key_val_metric=dict(score),
+            prepare_batch=_prepare,
             decollate=False,
         )
         trainer = SupervisedTrainer(
@@ -137,11 +198,16 @@ def train(
             max_epochs=options.epochs,
             train_data_loader=loader,
             network=network,
-            optimizer=optimizer,
+            optimizer=teacher.optimisers[0],
             loss_function=loss,
+            iteration_update=iterate,
             key_train_metric={"train_loss": Average(output_transform=lambda output: output["loss"])},
             decollate=False,
         )
+        states: dict[str, _Stateful] = {"network": network}
+        for number, (optimiser, schedule) in enumerate(zip(teacher.optimisers, schedules, strict=True)):
+            states |= {f"optimiser {number}": optimiser, f"schedule {number}": schedule}
+        identity = {"seed": seed, **asdict(options), "length": len(loader)}
 
         def record(engine: Engine) -> None:
             engine.state.metrics.update(evaluator.state.metrics)
@@ -154,34 +220,117 @@ def train(
                         value=value,
                         hint="try a lower learning rate",
                     )
-            rows.append({"epoch": engine.state.epoch, **row})
+            progress.rows.append({"epoch": engine.state.epoch, **row})
+            if progress.best_epoch == 0 or sign * row[name] > progress.best_score:
+                progress.best_epoch, progress.best_score = engine.state.epoch, sign * row[name]
+                progress.best = {key: value.detach().cpu().clone() for key, value in network.state_dict().items()}
+            elif engine.state.epoch - progress.best_epoch >= options.patience:
+                progress.stopped = True
+                engine.terminate()
+            if checkpoint is not None:
+                random = {"shuffle": shuffle.get_state(), "global": torch.random.get_rng_state()}
+                _save(checkpoint, identity=identity, states=states, progress=progress, random=random)
 
         ValidationHandler(interval=1, validator=evaluator).attach(trainer)
-        # MONAI's annotation names the base class that PyTorch used before version 2
-        LrScheduleHandler(schedule, print_lr=False).attach(trainer)  # type: ignore[arg-type]
+        for schedule in schedules:
+            # MONAI's annotation names the base class that PyTorch used before version 2
+            LrScheduleHandler(schedule, print_lr=False).attach(trainer)  # type: ignore[arg-type]
         trainer.add_event_handler(Events.EPOCH_COMPLETED, record)
-        CheckpointSaver(
-            save_dir=folder,
-            save_dict={"network": network},
-            save_key_metric=True,
-            key_metric_filename="best.pt",
-            key_metric_negative_sign=smaller_is_better,
-        ).attach(evaluator)
-        EarlyStopHandler(
-            patience=options.patience,
-            score_function=lambda engine: sign * engine.state.metrics[name],
-            trainer=trainer,
-        ).attach(evaluator)
         for handler in handlers:
             handler.attach(trainer)
-        trainer.run()
-        # the file was written above by this very process and holds tensors only
-        weights = torch.load(Path(folder) / "best.pt", map_location="cpu", weights_only=True)
+        random = None
+        if checkpoint is not None and checkpoint.exists():
+            random = _restore(checkpoint, identity=identity, states=states, progress=progress)
+        if random is not None:
+            shuffle.set_state(random["shuffle"])
+            # PyTorch's sampler draws once more when it finds that an epoch is over, which is in the next one
+            torch.randperm(len(training), generator=shuffle)  # type: ignore[arg-type]
+            torch.random.set_rng_state(random["global"])
+            done = len(progress.rows)
+            trainer.state.epoch, trainer.state.iteration = done, done * len(loader)
+        if not progress.stopped and len(progress.rows) < options.epochs:
+            trainer.run()
 
-    history = pd.DataFrame(rows).astype({"epoch": "int64"})
-    best = int(history["epoch"].iloc[int((sign * history[name]).argmax())])
-    network.load_state_dict(weights)
-    return TrainingResult(weights={k: v.clone() for k, v in weights.items()}, history=history, best_epoch=best)
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    history = pd.DataFrame(progress.rows).astype({"epoch": "int64"})
+    network.load_state_dict(progress.best)
+    return TrainingResult(weights=progress.best, history=history, best_epoch=progress.best_epoch)
+
+
+@dataclass
+class _Progress:
+    """How far a training has come."""
+
+    rows: list[dict[str, float]] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
+    best_epoch: int = 0
+    best_score: float = 0.0
+    stopped: bool = False
+
+
+class _Stateful(Protocol):
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any], /) -> Any: ...
+
+
+def _prepare(
+    batch: Mapping[str, Any], device: torch.device | str | None = None, non_blocking: bool = False, **_: Any
+) -> tuple[Any, Tensor]:
+    """Inputs and target of a batch, on a device."""
+
+    def move(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return value.to(device=device, non_blocking=non_blocking)
+        return tuple(move(one) for one in value)
+
+    return move(batch["image"]), move(batch["label"])
+
+
+def _save(
+    path: Path,
+    *,
+    identity: Mapping[str, Any],
+    states: Mapping[str, _Stateful],
+    progress: _Progress,
+    random: Mapping[str, Tensor],
+) -> None:
+    content = {
+        "identity": dict(identity),
+        "states": {name: one.state_dict() for name, one in states.items()},
+        "progress": vars(progress),
+        "random": dict(random),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    torch.save(content, temporary)
+    temporary.replace(path)
+
+
+def _restore(
+    path: Path, *, identity: Mapping[str, Any], states: Mapping[str, _Stateful], progress: _Progress
+) -> dict[str, Tensor] | None:
+    """Take over a checkpoint; gives the states of the random generators, None where it cannot be read."""
+    try:
+        # tensors and plain types only: nothing in it can run
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        found = content["identity"]
+    except Exception as error:
+        said = str(error).partition("\n")[0]
+        warnings.warn(f"{path}: checkpoint cannot be read, training starts anew: {said}", RuntimeWarning, stacklevel=3)
+        return None
+    for key, value in identity.items():
+        if found.get(key) != value:
+            raise ScanproofError(
+                f"checkpoint must be of this training, with {key} {value}", file=path, key=key, value=found.get(key),
+                hint="delete it to train anew",
+            )  # fmt: skip
+    for name, one in states.items():
+        one.load_state_dict(content["states"][name])
+    vars(progress).update(content["progress"])
+    random: dict[str, Tensor] = content["random"]
+    return random
 
 
 class _quiet_ignite:  # noqa: N801 (reads as a context)

@@ -1,0 +1,1 @@
+"""Unrolled networks: an iteration of an optimiser with a learned part, a fixed number of times."""
