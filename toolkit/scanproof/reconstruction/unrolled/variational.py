@@ -51,6 +51,9 @@ class VariationalStep(Unroll):
         operator = problem.operator
         mask = operator.mask.reshape((1,) * (image.ndim - operator.mask.ndim) + operator.mask.shape)
         maps = torch.view_as_real(operator.sensitivities.expand_as(image).contiguous())
-        pairs, measured = (torch.view_as_real(one.contiguous()) for one in (image, problem.kspace))
+        # MONAI's U-Net divides by the standard deviation of the image: what is empty is left out
+        empty = image.detach().abs().flatten(1).amax(dim=1).reshape(-1, *(1,) * (image.ndim - 1)) == 0
+        state = torch.where(empty, torch.ones_like(image), image)
+        pairs, measured = (torch.view_as_real(one.contiguous()) for one in (state, problem.kspace))
         better: Tensor = self.block(pairs, measured, mask[..., None], maps)
-        return torch.view_as_complex(better.contiguous())
+        return torch.where(empty, torch.zeros_like(image), torch.view_as_complex(better.contiguous()))
