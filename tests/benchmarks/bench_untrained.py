@@ -90,8 +90,8 @@ def published(sample: Sample, *, preset: str, steps: int, every: int) -> list[Po
         generated = coils()
         loss = torch.view_as_real(image_to_kspace(generated) * mask - measured).square().mean()
         loss.backward()
-        if float(loss) < lowest:
-            lowest, best = float(loss), copy.deepcopy(network.state_dict())
+        if loss.item() < lowest:
+            lowest, best = loss.item(), copy.deepcopy(network.state_dict())
         optimiser.step()
         if step % every == 0 or step == steps:
             seconds = time.process_time() - began - spent

@@ -33,13 +33,20 @@ SMALL = {
         }
     ],
     "evaluation": {"resamples": 100},
-    "claims": [
-        {"text": "Noise costs more without lines to spare.", "compare": "fully_sampled", "against": "unet"}
-        | {"metric": "ssim", "shift": "complex_noise", "measure": "change"},
-        {"text": "They are alike at south.", "compare": "unet", "against": "fully_sampled", "metric": "nrmse"}
-        | {"site": "south", "expect": "similar", "margin": 0.01},
-    ],
 }
+
+#: claims that the small study can make
+CLAIMS = [
+    {"text": "Noise costs more without lines to spare.", "compare": "fully_sampled", "against": "unet"}
+    | {"metric": "ssim", "shift": "complex_noise", "measure": "change"},
+    {"text": "They are alike at south.", "compare": "unet", "against": "fully_sampled", "metric": "nrmse"}
+    | {"site": "south", "expect": "similar", "margin": 0.01},
+]
+
+
+@pytest.fixture(scope="session")
+def claims() -> list[dict]:
+    return yaml.safe_load(yaml.safe_dump(CLAIMS))
 
 
 @pytest.fixture(scope="session")

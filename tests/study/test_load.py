@@ -80,7 +80,10 @@ def test_every_study_of_the_project_is_valid(file: Path) -> None:
         ("evaluation.confidence", 95, r"evaluation.confidence: .*less than 1, got 95"),
     ],
 )
-def test_errors_name_file_key_rule_and_value(small, write_study, path: str, value: object, message: str) -> None:
+def test_errors_name_file_key_rule_and_value(
+    small, claims, write_study, path: str, value: object, message: str
+) -> None:
+    small["claims"] = [dict(claim) for claim in claims]
     with pytest.raises(ScanproofError, match=message) as caught:
         load_study(write_study(change(small, path, value)))
     assert "study.yaml: " in str(caught.value)

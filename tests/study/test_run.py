@@ -56,10 +56,10 @@ class Counter:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, small_text: str) -> Path:
+def finished(tmp_path_factory: pytest.TempPathFactory, small_text: str, claims: list[dict]) -> Path:
     """Working folder in which the small study was run with two workers and MLflow."""
     folder = tmp_path_factory.mktemp("study")
-    (folder / "small.yaml").write_text(small_text)
+    (folder / "small.yaml").write_text(small_text + yaml.safe_dump({"claims": claims}))
     process = scanproof("run", "small.yaml", "-j", 2, cwd=folder)
     assert process.returncode == 0, process.stderr
     (folder / "stdout").write_text(process.stdout)

@@ -336,7 +336,7 @@ def _summarise(finished: Finished, *, root: Path) -> None:
     from scanproof.tracking.uri import default_tracking_uri, is_database, redact
 
     console = Console()
-    console.print(summary_table(finished.tables.results))
+    console.print(summary_table(finished.results))
     if finished.tables.claims is not None:
         console.print(claims_table(finished.tables.claims))
 

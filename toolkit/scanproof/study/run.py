@@ -91,6 +91,16 @@ class Finished:
     experiment_id: str | None = None
 
     @property
+    def results(self) -> pd.DataFrame:
+        """The results table."""
+        return self.tables.results
+
+    @property
+    def predictions(self) -> pd.DataFrame:
+        """The predictions table."""
+        return self.tables.predictions
+
+    @property
     def report(self) -> Path:
         """The HTML report."""
         return self.folder / "report.html"
