@@ -1,8 +1,9 @@
 """Unrolled networks: memory, step time and quality of the training modes, for several numbers of unrolls.
 
 Times are medians of steps that are taken in turn by all modes. Memory is measured in a process of its own for each
-mode: bytes that autograd stores at a time, and how far the process grew during the steps beyond what it held before
-(weights, gradients and the optimiser's state are shown apart). PSNR is that of test slices after equal steps.
+mode: bytes that autograd stores at a time (what checkpointing computes anew is not among them), and the peak of the
+resident memory during steps above what it was before, which holds everything but the weights (Linux; the share of
+gradients and of the optimiser's state is shown apart). PSNR is that of test slices after equal steps.
 
     python tests/benchmarks/bench_gleam.py --json build/bench/gleam.json
 """
@@ -10,8 +11,8 @@ mode: bytes that autograd stores at a time, and how far the process grew during 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -93,15 +94,23 @@ def stored(learner: GreedyLearner, data: tuple[Acquired, Tensor]) -> int:
     return most
 
 
+def resident(what: str) -> int:
+    """A line of what Linux knows about this process's memory, in KiB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith(f"{what}:")))
+
+
 def measure_memory(arguments: argparse.Namespace) -> dict[str, float]:
     """Memory of one mode, in MiB; run in a process of its own."""
     network, learner = make(arguments, unrolls=arguments.unrolls, mode=arguments.mode)
     data = batches("train", slices=arguments.batch, batch=arguments.batch, matrix=arguments.matrix)
     weights = sum(p.numel() * p.element_size() for p in network.parameters())
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for _ in range(2):
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    before = resident("VmRSS")
+    for _ in range(3):
         learner.step(*data[0])
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = resident("VmHWM")
     state = sum(
         value.numel() * value.element_size()
         for optimiser in learner.optimisers
@@ -112,7 +121,7 @@ def measure_memory(arguments: argparse.Namespace) -> dict[str, float]:
     gradients = sum(p.grad.numel() * p.grad.element_size() for p in network.parameters() if p.grad is not None)
     return {
         "stored": stored(learner, data[0]) / 2**20,
-        "grown": (after - before) / 2**10,
+        "grown": (peak - before) / 2**10,
         "weights": weights / 2**20,
         "gradients_and_state": (gradients + state) / 2**20,
     }
