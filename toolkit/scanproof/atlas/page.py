@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanproof.atlas.gallery import ERROR_TOP, Row
-from scanproof.reporting.embedding import content_policy, resource, script_text
+from scanproof.reporting.embedding import content_policy, page_environment, resource, script_text
 from scanproof.reporting.notes import NOT_CLINICAL
 from scanproof.reporting.pictures import ERROR_COLOURS, LONGEST, error_scale
 from scanproof.reporting.vocabulary import plain
@@ -29,16 +29,7 @@ def render_gallery(rows: Sequence[Row], *, text: str, command: str) -> str:
         text: one sentence about the images.
         command: that made the page.
     """
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(lambda name: resource(name, _PACKAGE)),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"plain": plain}
+    environment = page_environment(_PACKAGE, filters={"plain": plain})
     script = script_text(resource("gallery.js", _PACKAGE))
     return environment.get_template("gallery.html.j2").render(
         families=[(name, list(members)) for name, members in groupby(rows, key=lambda row: row.family)],

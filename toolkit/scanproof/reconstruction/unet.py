@@ -14,8 +14,8 @@ from scanproof.errors import ScanproofError, unknown_name
 from scanproof.physics.sense import SenseOperator
 from scanproof.reconstruction.base import Reconstructor, Sample
 from scanproof.reconstruction.cg_sense import CgSense
-from scanproof.seeds import derive_seed
-from scanproof.training.engine import Handler, TrainingOptions, TrainingResult, train
+from scanproof.reconstruction.supervised import train_on_references
+from scanproof.training.engine import Handler, TrainingOptions, TrainingResult
 
 
 class UNet(Reconstructor):
@@ -95,26 +95,15 @@ class UNet(Reconstructor):
         checkpoint: Path | None = None,
     ) -> TrainingResult:
         """See :meth:`Reconstructor.fit`. The score that chooses the best epoch is the validation loss."""
-        from monai.data import Dataset
-        from monai.handlers import IgniteMetricHandler
-
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(seed, "initial weights"))
-            network = ResidualUnet(self.features)
-        loss = nn.L1Loss()
-        result = train(
-            network,
-            training=Dataset([self._pair(sample) for sample in training]),
-            validation=Dataset([self._pair(sample) for sample in validation]),
-            loss=loss,
-            score={"val_loss": IgniteMetricHandler(loss_fn=loss, output_transform=lambda o: (o["pred"], o["label"]))},
+        self._network, result = train_on_references(
+            lambda: ResidualUnet(self.features),
+            [self._pair(sample) for sample in training],
+            [self._pair(sample) for sample in validation],
             options=self.options,
             seed=seed,
-            smaller_is_better=True,
             handlers=handlers,
             checkpoint=checkpoint,
         )
-        self._network = network.eval()
         return result
 
     def load(self, weights: Mapping[str, Tensor]) -> None:

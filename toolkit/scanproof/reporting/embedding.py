@@ -4,15 +4,43 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
 from scanproof.errors import ScanproofError
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 def resource(name: str, package: str = "scanproof.reporting") -> str:
     """The text of a file among a package's templates."""
     return files(package).joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def page_environment(
+    package: str = "scanproof.reporting", *, filters: Mapping[str, Callable[..., object]], last_newline: bool = False
+) -> Environment:
+    """What renders a package's templates: everything is escaped, and a name that is missing is an error.
+
+    Args:
+        package: whose templates.
+        filters: name to function.
+        last_newline: keep the one at a template's end.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: resource(name, package)),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=last_newline,
+    )
+    environment.filters |= filters
+    return environment
 
 
 def script_text(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -12,7 +12,7 @@ import yaml
 from scanproof.errors import ScanproofError
 from scanproof.reporting.claims import claim_rows
 from scanproof.reporting.curves import extract_curves
-from scanproof.reporting.embedding import content_policy, resource, script_text
+from scanproof.reporting.embedding import content_policy, page_environment, resource, script_text
 from scanproof.reporting.headline import headline
 from scanproof.reporting.intervals import interval_chart
 from scanproof.reporting.model import SPLITS, ImagePanel, Provenance
@@ -118,17 +118,7 @@ def _by_best(rows: Sequence[object], best: object) -> dict[str, list[object]]:
 
 
 def _environment() -> Environment:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(resource),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {
+    filters: dict[str, Callable[..., object]] = {
         "plain": plain,
         "site": site_name,
         "shift": shift_name,
@@ -137,7 +127,7 @@ def _environment() -> Environment:
         "reader": reader_label,
         "metric": metric,
     }
-    return environment
+    return page_environment(filters=filters, last_newline=True)
 
 
 def _short(value: str | float) -> str:

@@ -47,7 +47,7 @@ def run_task(kind: str, key: str, params: Params, inputs: Mapping[str, Sequence[
     Threads are set to what the definition says, so that the result does not depend on the machine's load or on
     how many workers there are.
     """
-    with _threads(int(params["threads"])):
+    with cpu_threads(int(params["threads"])):
         return _FUNCTIONS[kind](key, params, inputs, context)
 
 
@@ -348,7 +348,8 @@ def _load_classifier(store: Store, key: str) -> tuple[Any, Mapping[str, Any]]:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def cpu_threads(count: int) -> Iterator[None]:
+    """Compute with so many threads of PyTorch in a ``with`` block."""
     import torch
 
     before = torch.get_num_threads()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scanproof.reporting.embedding import content_policy, resource, script_text
+from scanproof.reporting.embedding import content_policy, page_environment, resource, script_text
 from scanproof.reporting.notes import NOT_CLINICAL
 from scanproof.reporting.vocabulary import counted, joined, metric, plain
 from scanproof.tuning.figures import history, option_plot, quality_label, trade_off, words
@@ -61,17 +61,9 @@ def render(
         preset: text of the preset file.
         command: that made the page.
     """
-    import jinja2
     from plotly.offline import get_plotlyjs
 
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(lambda name: resource(name, _PACKAGE)),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"plain": plain, "words": words}
+    environment = page_environment(_PACKAGE, filters={"plain": plain, "words": words})
     finished = [record for record in records if record.state in FINISHED]
     plots = {"history": history(search, finished, ranking), "trade-off": trade_off(search, finished, ranking)}
     order = [*importances, *(name for name in search.settings.space if name not in importances)]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from scanproof.data.keys import KSPACE, MASK, REFERENCE, SENSITIVITIES
 from scanproof.errors import ScanproofError
+from scanproof.study.tasks import cpu_threads
 from scanproof.tuning.held_out import held_out_error
 from scanproof.tuning.objectives import Quality
 
@@ -115,17 +116,12 @@ def computing(threads: int) -> Iterator[list[str]]:
         The warnings' texts, once the block is left. A diverged fit that starts again with half the learning rate
         warns; in a search that is a fact about a trial, not news for a terminal.
     """
-    import torch
-
-    before = torch.get_num_threads()
     texts: list[str] = []
-    torch.set_num_threads(threads)
     try:
-        with warnings.catch_warnings(record=True) as caught:
+        with cpu_threads(threads), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             for category in (DeprecationWarning, FutureWarning, PendingDeprecationWarning):
                 warnings.simplefilter("ignore", category)  # news for programmers
             yield texts
     finally:
-        torch.set_num_threads(before)
         texts += dict.fromkeys(str(warning.message) for warning in caught)

@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from scanproof.data.keys import IMAGE, KSPACE, LABEL, MASK, REFERENCE, SENSITIVITIES
 from scanproof.errors import ScanproofError, unknown_name
 from scanproof.reconstruction.base import Reconstructor, Sample, as_slices
+from scanproof.reconstruction.supervised import train_on_references
 from scanproof.reconstruction.unrolled.greedy import GreedyLearner
 from scanproof.reconstruction.unrolled.memory import Keep
 from scanproof.reconstruction.unrolled.network import UnrolledNetwork
 from scanproof.reconstruction.unrolled.regularisers import Regulariser
 from scanproof.reconstruction.unrolled.unrolls import ModlStep, ProximalStep, Unroll
 from scanproof.reconstruction.unrolled.variational import VariationalStep
-from scanproof.seeds import derive_seed
-from scanproof.training.engine import Handler, TrainingOptions, TrainingResult, train
+from scanproof.training.engine import Handler, TrainingOptions, TrainingResult
 
 Training = Literal["end_to_end", "checkpointing", "invertible", "greedy"]
 Precision = Literal["float32", "bfloat16"]
@@ -146,28 +146,17 @@ class UnrolledReconstructor(Reconstructor):
         checkpoint: Path | None = None,
     ) -> TrainingResult:
         """See :meth:`Reconstructor.fit`. The score that chooses the best epoch is the validation loss."""
-        from monai.data import Dataset
-        from monai.handlers import IgniteMetricHandler
-
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(seed, "initial weights"))
-            network = self.build()
-        loss = nn.L1Loss()
-        result = train(
-            network,
-            training=Dataset([_pair(sample) for sample in training]),
-            validation=Dataset([_pair(sample) for sample in validation]),
-            loss=loss,
-            score={"val_loss": IgniteMetricHandler(loss_fn=loss, output_transform=lambda o: (o["pred"], o["label"]))},
+        self._network, result = train_on_references(
+            self.build,
+            [_pair(sample) for sample in training],
+            [_pair(sample) for sample in validation],
             options=self.options,
             seed=seed,
-            smaller_is_better=True,
             handlers=handlers,
             checkpoint=checkpoint,
             # one module learns greedily as the whole network does end to end
-            learner=GreedyLearner(network, self.options.optimiser, clip=self.options.clip),
+            learner=lambda network: GreedyLearner(network, self.options.optimiser, clip=self.options.clip),
         )
-        self._network = network.eval()
         return result
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
