@@ -119,6 +119,52 @@ def test_paired_table_holds_what_claims_find():
         np.testing.assert_allclose(found[0].astype(float), expected.astype(float))
 
 
+def trainings(gaps: list[float], *, seed: int = 1) -> pd.DataFrame:
+    """Pairs of trainings, ``good0`` and ``bad0`` and so on, with a gap each."""
+    tables = []
+    for number, gap in enumerate(gaps):
+        table = cases(gap=gap, noise=0.0, seed=seed)
+        tables.append(table.assign(reconstruction=table["reconstruction"] + str(number)))
+    return pd.concat(tables, ignore_index=True)
+
+
+def names(kind: str, count: int) -> tuple[str, ...]:
+    return tuple(f"{kind}{number}" for number in range(count))
+
+
+def test_several_trainings_are_averaged_and_drawn_anew():
+    gaps = [0.5, 1.0, 3.0]
+    claim = replace(CLAIM, compare=names("good", 3), against=names("bad", 3))
+    [row] = judge_claims(trainings(gaps), [claim], bootstrap=BOOTSTRAP).to_dict("records")
+    assert row["difference"] == pytest.approx(1.5)
+    assert row["compare"] == "good0, good1, good2"
+    # subjects have no noise of their own here, so that all the width is that of trainings
+    drawn = np.random.default_rng(1).choice(gaps, (20_000, 3)).mean(axis=1)
+    assert row["lower"] == pytest.approx(np.quantile(drawn, 0.025), abs=0.05)
+    assert row["upper"] == pytest.approx(np.quantile(drawn, 0.975), abs=0.2)
+
+
+def test_one_training_in_a_list_is_that_training():
+    table = trainings([1.0])
+    [alone] = judge_claims(table, [replace(CLAIM, compare="good0", against="bad0")], bootstrap=BOOTSTRAP).values
+    [listed] = judge_claims(table, [replace(CLAIM, compare=("good0",), against=("bad0",))], bootstrap=BOOTSTRAP).values
+    assert alone.tolist() == listed.tolist()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"compare": ("a", "b"), "against": "c"}, r"as many reconstructions as compare \(2\), got 'c'"),
+        ({"compare": ("a", "b"), "against": ("c", "a")}, "against must be another reconstruction, got 'a'"),
+        ({"compare": ("a", "a"), "against": ("c", "d")}, "compare: must name each reconstruction once, got 'a, a'"),
+        ({"compare": (), "against": ()}, "compare: must name each reconstruction once"),
+    ],
+)
+def test_lists_of_trainings_must_pair(changes: dict, message: str):
+    with pytest.raises(ScanproofError, match=message):
+        replace(CLAIM, **changes)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

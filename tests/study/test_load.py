@@ -67,6 +67,9 @@ def test_every_study_of_the_project_is_valid(file: Path) -> None:
         ("name", "a/b", r"name: must start with a letter or digit"),
         ("seed", "x", r"seed: .*valid integer.*got 'x'"),
         ("claims.0.compare", "vit", r"claims\[0\].compare: unknown reconstruction, got 'vit'"),
+        ("claims.0.compare", ["fully_sampled", "vit"], r"claims\[0\].*as many reconstructions as compare"),
+        ("reconstruction.0.training_seed", 2, r"reconstruction\[0\].*must be trained to have a seed of its training"),
+        ("reconstruction.1.training_seed", -1, r"training_seed: .*greater than or equal to 0, got -1"),
         ("claims.0.metric", "vif", r"claims\[0\].metric: unknown metric, got 'vif'"),
         (
             "claims.0.shift",

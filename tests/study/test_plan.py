@@ -9,6 +9,7 @@ from scanproof.study.executor import count_by_kind, missing_tasks
 from scanproof.study.fingerprint import ROOMS, code_fingerprint, code_version
 from scanproof.study.load import load_study
 from scanproof.study.plan import Plan, make_plan
+from scanproof.study.record import training_name
 from scanproof.study.store import Payload, Store
 
 
@@ -74,6 +75,15 @@ def test_one_method_may_stand_in_a_study_twice(planned, small) -> None:
     plan = planned(reconstruction=[*small["reconstruction"], wide])
     assert len(keys(plan, "fit_reconstruction")) == 2
     assert {task.params["reconstruction"] for task in plan.reconstructions} == {"fully_sampled", "unet", "wide"}
+
+
+def test_another_seed_trains_the_same_method_again(planned, small) -> None:
+    fully_sampled, unet = small["reconstruction"]
+    again = {**unet, "name": "unet_2", "method": "unet", "training_seed": 2}
+    plan = planned(reconstruction=[fully_sampled, unet, again])
+    assert keys(planned(), "fit_reconstruction") < keys(plan, "fit_reconstruction")
+    assert [task.params["training_seed"] for task in plan.fits] == [0, 2]
+    assert [training_name(task.params) for task in plan.fits] == ["train unet, R = 2", "train unet, R = 2, seed 2"]
 
 
 def test_another_name_or_interval_changes_the_evaluation_alone(planned) -> None:

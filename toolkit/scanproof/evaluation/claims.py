@@ -30,8 +30,8 @@ class Claim:
 
     Args:
         text: the statement, as a reader should meet it.
-        compare: reconstruction that the statement is about.
-        against: reconstruction that it is compared with.
+        compare: reconstruction that the statement is about; or several, trainings of one method from different seeds.
+        against: reconstruction that it is compared with; as many, in the same order of seeds.
         metric: image metric by which.
         shift: condition under which: ``"none"``, a shift of the study, or ``"all"``: the mean over every condition of
             severity 1 or more, worst cases (``adversarial``) left out.
@@ -51,8 +51,8 @@ class Claim:
     """
 
     text: str
-    compare: str
-    against: str
+    compare: str | tuple[str, ...]
+    against: str | tuple[str, ...]
     metric: str
     shift: str = CLEAN
     severity: int | None = None
@@ -67,8 +67,14 @@ class Claim:
         for name, kind in (("measure", Measure), ("expect", Expectation)):
             if getattr(self, name) not in get_args(kind):
                 raise unknown_name(name, getattr(self, name), get_args(kind), key=name)
-        if self.compare == self.against:
-            raise ScanproofError("against must be another reconstruction", value=self.against)
+        if same := set(self.compared) & set(self.opponents):
+            raise ScanproofError("against must be another reconstruction", value=", ".join(sorted(same)))
+        for key, names in (("compare", self.compared), ("against", self.opponents)):
+            if not names or len(set(names)) < len(names):
+                raise ScanproofError("must name each reconstruction once", key=key, value=", ".join(names))
+        if len(self.compared) != len(self.opponents):
+            rule = f"must name as many reconstructions as compare ({len(self.compared)})"
+            raise ScanproofError(rule, key="against", value=", ".join(self.opponents))
         if self.measure == "change" and self.shift == CLEAN:
             raise ScanproofError("shift must not be none where measure is 'change'", value=self.shift)
         if self.severity is not None and self.shift in (CLEAN, ALL_SHIFTS):
@@ -79,6 +85,16 @@ class Claim:
             rule = "margin must be 0 where 'better' is expected, and positive for 'not_worse' and 'similar'"
             raise ScanproofError(rule, value=self.margin)
 
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The reconstructions of ``compare``."""
+        return (self.compare,) if isinstance(self.compare, str) else tuple(self.compare)
+
+    @property
+    def opponents(self) -> tuple[str, ...]:
+        """The reconstructions of ``against``."""
+        return (self.against,) if isinstance(self.against, str) else tuple(self.against)
+
 
 def judge_claims(results: pd.DataFrame, claims: Sequence[Claim], *, bootstrap: Bootstrap) -> pd.DataFrame:
     """Judge claims by a study's results.
@@ -88,6 +104,10 @@ def judge_claims(results: pd.DataFrame, claims: Sequence[Claim], *, bootstrap: B
     (:class:`~scanproof.evaluation.bootstrap.Bootstrap`, the resamples of every other interval of the study). A claim
     is agreed with where the whole interval fulfils it, disagreed with where no part of the interval does, and
     undecided in between. Claims are judged one by one: with many of them, some intervals miss the truth.
+
+    Where a claim names several trainings, the difference is the mean over their pairs, and pairs are drawn anew as
+    subjects are. Few trainings tell little of how trainings differ: of three, the interval is too narrow rather than
+    too wide.
 
     Args:
         results: results table with the image quality of every case.
@@ -185,16 +205,24 @@ def _judge(cases: pd.DataFrame, claim: Claim, number: int, bootstrap: Bootstrap)
     means = _means(found if claim.site == ALL_SITES else found[found["site"] == claim.site], bootstrap)
     shifted, clean = _shifted(means.rows, claim), is_clean(means.rows)
 
+    pairs = list(zip(claim.compared, claim.opponents, strict=True))
+    weights = bootstrap.weights("pairs of a claim", list(map(str, range(len(pairs)))))  # (1 + resamples, pairs)
+
     def difference(where: npt.NDArray[np.bool_]) -> FloatArray:
-        of = [where & (means.rows["reconstruction"] == name).to_numpy(bool) for name in (claim.compare, claim.against)]
-        one, other = (means.samples[rows].mean(axis=0) for rows in of)
-        return np.asarray(one - other, np.float64)
+        def mean(name: str) -> FloatArray:
+            rows = where & (means.rows["reconstruction"] == name).to_numpy(bool)
+            return np.asarray(means.samples[rows].mean(axis=0), np.float64)
+
+        differences = np.stack([mean(one) - mean(other) for one, other in pairs], axis=1)
+        return np.asarray((differences * weights).sum(axis=1) / len(pairs), np.float64)
 
     sign = 1 if IMAGE_METRICS[claim.metric].higher_is_better else -1
     found_difference = difference(shifted) - difference(clean) if claim.measure == "change" else difference(shifted)
     value, lower, upper = (float(one) for one in bootstrap.estimate(sign * found_difference))
     return {
         **asdict(claim),
+        "compare": ", ".join(claim.compared),
+        "against": ", ".join(claim.opponents),
         "difference": value,
         "lower": lower,
         "upper": upper,
@@ -209,8 +237,6 @@ def _check(cases: pd.DataFrame, claim: Claim, *, key: str) -> None:
     severities = cases.loc[cases["shift"] == claim.shift, "severity"]
     tested = {
         "metric": (claim.metric, cases["metric"]),
-        "compare": (claim.compare, cases["reconstruction"]),
-        "against": (claim.against, cases["reconstruction"]),
         "site": (None if claim.site == ALL_SITES else claim.site, cases["site"]),
         "shift": (None if claim.shift == ALL_SHIFTS else claim.shift, cases["shift"]),
         "severity": (claim.severity, severities),
@@ -218,6 +244,9 @@ def _check(cases: pd.DataFrame, claim: Claim, *, key: str) -> None:
     for name, (asked, there) in tested.items():
         if asked is not None:
             _known(asked, there, f"{key}.{name}")
+    for name, methods in (("compare", claim.compared), ("against", claim.opponents)):
+        for method in methods:
+            _known(method, cases["reconstruction"], f"{key}.{name}")
     if claim.shift == ALL_SHIFTS and not _shifted(cases, claim).any():
         raise ScanproofError("needs a shift in the study", key=f"{key}.shift", value=claim.shift)
 

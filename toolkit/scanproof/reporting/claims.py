@@ -48,7 +48,7 @@ def _row(row: Mapping[str, object]) -> ClaimRow:
     change = "change of " if row["measure"] == "change" else ""
     return ClaimRow(
         text=str(row["text"]),
-        comparison=f"{plain(str(row['compare']))} − {plain(str(row['against']))}, {change}{name}",
+        comparison=f"{_named(row['compare'])} − {_named(row['against'])}, {change}{name}",
         condition=f"{_condition(row)}, {'all sites' if row['site'] == ALL_SITES else row['site']}",
         expected=_expected(str(row["expect"]), float(str(row["margin"]))),
         difference=Estimate(*(float(str(row[name])) for name in ("difference", "lower", "upper"))),
@@ -56,6 +56,12 @@ def _row(row: Mapping[str, object]) -> ClaimRow:
         subjects=int(str(row["subjects"])),
         verdict=str(row["verdict"]),
     )
+
+
+def _named(names: object) -> str:
+    """A reconstruction, or the first of several trainings of one."""
+    first, *more = str(names).split(", ")
+    return plain(first) + (f" (mean of {len(more) + 1} trainings)" if more else "")
 
 
 def _condition(row: Mapping[str, object]) -> str:

@@ -128,6 +128,9 @@ class ReconstructionPlan(Model):
     name: str = Field(description="what results call it; also the method, where `method` does not say another")
     method: str = Field("", description="registered method; to be given where one stands in a study twice")
     options: Options = Field({}, description="of the method; `preset` may be a file, relative to the study file")
+    training_seed: int = Field(
+        0, ge=0, description="of a method that learns: another one trains it again from other initial weights"
+    )
     weights_from: str | None = Field(
         None,
         description="name of a trained reconstruction of this study whose weights and options are taken over, so "
@@ -150,6 +153,17 @@ class ReconstructionPlan(Model):
             RECONSTRUCTORS.check_options(self.method, self.options)
         elif self.method not in RECONSTRUCTORS:
             raise unknown_name("reconstruction", self.method, RECONSTRUCTORS)
+        return self
+
+    @model_validator(mode="after")
+    def _seed_is_of_a_training(self) -> Self:
+        trains = getattr(RECONSTRUCTORS.factory(self.method), "trainable", False) and self.weights_from is None
+        if self.training_seed and not trains:
+            raise ScanproofError(
+                f"{self.name} must be trained to have a seed of its training",
+                key="training_seed",
+                value=self.training_seed,
+            )
         return self
 
 
@@ -220,8 +234,13 @@ class ClaimPlan(Model):
     """A statement about two reconstructions; the report says whether the results agree. Changes no other result."""
 
     text: str = Field(min_length=1, description="the statement, as a reader should meet it")
-    compare: str = Field(description="reconstruction that the statement is about")
-    against: str = Field(description="reconstruction that it is compared with")
+    compare: str | tuple[str, ...] = Field(
+        description="reconstruction that the statement is about; a list of them where one method was trained from "
+        "several seeds"
+    )
+    against: str | tuple[str, ...] = Field(
+        description="reconstruction that it is compared with; as many, in the same order"
+    )
     metric: str = Field(description="image metric of this study")
     shift: str = Field("none", description="condition: none, a shift of this study, or all (worst cases left out)")
     severity: Annotated[int, Field(ge=1, le=5)] | None = Field(None, description="default: the mean over those tested")
@@ -317,13 +336,14 @@ class Study(Model):
         severities = {shift.name: {c.severity for c in shift.conditions()} for shift in self.shifts}
         for number, claim in enumerate(self.claims):
             anything = severities.keys() - {ADVERSARIAL}
-            known: dict[str, tuple[str, list[str]]] = {
-                "compare": (claim.compare, methods),
-                "against": (claim.against, methods),
-                "metric": (claim.metric, self.evaluation.image_metrics),
-                "shift": (claim.shift, [CLEAN, *([ALL_SHIFTS] if anything else []), *severities]),
-            }
-            for what, (name, names) in known.items():
+            stated = claim.claim()
+            known: list[tuple[str, str, list[str]]] = [
+                *(("compare", name, methods) for name in stated.compared),
+                *(("against", name, methods) for name in stated.opponents),
+                ("metric", claim.metric, self.evaluation.image_metrics),
+                ("shift", claim.shift, [CLEAN, *([ALL_SHIFTS] if anything else []), *severities]),
+            ]
+            for what, name, names in known:
                 if name not in names:
                     noun = "reconstruction" if names is methods else what
                     raise unknown_name(noun, name, names, key=f"claims[{number}].{what}")

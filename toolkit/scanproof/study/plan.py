@@ -198,7 +198,12 @@ class _Planner:
         if (method.name, acceleration) not in self._fits:
             self._fits[method.name, acceleration] = Task(
                 "fit_reconstruction",
-                {**self.common, **self._method(method), **self._sampling(acceleration, Condition())},
+                {
+                    **self.common,
+                    "training_seed": method.training_seed,
+                    **self._method(method),
+                    **self._sampling(acceleration, Condition()),
+                },
                 {"cohorts": tuple(self.cohorts[site] for site in self.training_sites)},
             )
         return (self._fits[method.name, acceleration],)

@@ -47,7 +47,9 @@ def training_name(params: Mapping[str, Any]) -> str:
     """
     if "classifier" in params:
         return f"train {params['norm']}, seed {params['training_seed']}: {params['classifier']}"
-    return f"train {params['method']}, R = {params['acceleration']:g}"
+    mode = f" ({params['options']['training']})" if "training" in params["options"] else ""
+    seed = f", seed {params['training_seed']}" if params["training_seed"] else ""
+    return f"train {params['method']}{mode}, R = {params['acceleration']:g}{seed}"
 
 
 def training_params(params: Mapping[str, Any]) -> dict[str, object]:

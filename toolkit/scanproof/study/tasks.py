@@ -129,10 +129,11 @@ def _fit_reconstruction(key: str, params: Params, inputs: Mapping[str, Sequence[
         for split in ("train", "val")
     }
     method = RECONSTRUCTORS.create(params["method"], params["options"])
+    another = [params["training_seed"]] if params["training_seed"] else []
     result = method.fit(
         samples["train"],
         samples["val"],
-        seed=derive_seed(params["seed"], "fit", params["method"], params["acceleration"]),
+        seed=derive_seed(params["seed"], "fit", params["method"], params["acceleration"], *another),
         handlers=context.handlers(key, params) if context.handlers else (),
         checkpoint=context.store.unfinished(key),
     )
