@@ -36,6 +36,23 @@ def test_same_seed_same_cohort_and_other_seed_another(north) -> None:
     assert not np.array_equal(other.images, north.images)
 
 
+def test_adjacent_slices_are_those_of_a_volume() -> None:
+    options = {"subjects": {"test": 2}, "matrix": MATRIX, "seed": 3}
+    volumes = demo_cohort("north", slices=8, adjacent=True, **options)
+    spread = demo_cohort("north", slices=8, **options)
+    assert volumes.acquisition.slice_distance == 2.0
+    assert spread.acquisition.slice_distance is None
+    assert volumes.volumes() == [slice(0, 8), slice(8, 16)]
+
+    def likeness(cohort) -> float:
+        stack = cohort.images[:8, 0].reshape(8, -1)
+        return float(np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(stack, stack[1:], strict=False)]))
+
+    assert likeness(volumes) > likeness(spread) + 0.02
+    with pytest.raises(ScanproofError, match="slices: adjacent slices must be at most 24, got 25"):
+        demo_cohort("north", slices=25, adjacent=True, **options)
+
+
 def test_a_larger_cohort_holds_the_smaller(north) -> None:
     larger = demo_cohort("north", subjects={"train": 7}, slices=4, matrix=MATRIX, seed=3)
     assert np.array_equal(larger.images[:24], north.select("train").images)

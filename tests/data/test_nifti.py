@@ -27,7 +27,7 @@ def save(path: Path, volume: np.ndarray, *, zooms: tuple[float, float, float] = 
 
 
 def test_slices_show_the_head_from_anterior_to_posterior(tmp_path: Path) -> None:
-    planes = read_slices(save(tmp_path / "a.nii.gz", phantom()), **GEOMETRY)
+    planes = read_slices(save(tmp_path / "a.nii.gz", phantom()), **GEOMETRY)[0]
     assert planes.shape == (4, 48, 40)
     assert planes.dtype == np.float32
     # bright block only in the upper half of the slices, in front (small row) and on the right (large column)
@@ -44,26 +44,26 @@ def test_orientation_on_disk_does_not_matter(tmp_path: Path, codes: str) -> None
     turned = straight.as_reoriented(transform)
     assert inv_ornt_aff(transform, straight.shape).shape == (4, 4)
     nib.save(turned, tmp_path / "turned.nii.gz")
-    expected = read_slices(save(tmp_path / "straight.nii.gz", phantom()), **GEOMETRY)
-    np.testing.assert_allclose(read_slices(tmp_path / "turned.nii.gz", **GEOMETRY), expected, atol=1e-5)
+    expected = read_slices(save(tmp_path / "straight.nii.gz", phantom()), **GEOMETRY)[0]
+    np.testing.assert_allclose(read_slices(tmp_path / "turned.nii.gz", **GEOMETRY)[0], expected, atol=1e-5)
 
 
 def test_voxels_are_resampled_to_the_wanted_size(tmp_path: Path) -> None:
     fine = np.kron(phantom(), np.ones((2, 2, 1), np.float32))
-    expected = read_slices(save(tmp_path / "coarse.nii.gz", phantom()), **GEOMETRY)
-    resampled = read_slices(save(tmp_path / "fine.nii.gz", fine, zooms=(1.0, 1.0, 5.0)), **GEOMETRY)
+    expected = read_slices(save(tmp_path / "coarse.nii.gz", phantom()), **GEOMETRY)[0]
+    resampled = read_slices(save(tmp_path / "fine.nii.gz", fine, zooms=(1.0, 1.0, 5.0)), **GEOMETRY)[0]
     assert np.corrcoef(expected.ravel(), resampled.ravel())[0, 1] > 0.97
 
 
 def test_units_of_intensity_do_not_matter(tmp_path: Path) -> None:
-    first = read_slices(save(tmp_path / "a.nii.gz", phantom()), **GEOMETRY)
-    second = read_slices(save(tmp_path / "b.nii.gz", 1234.5 * phantom()), **GEOMETRY)
+    first = read_slices(save(tmp_path / "a.nii.gz", phantom()), **GEOMETRY)[0]
+    second = read_slices(save(tmp_path / "b.nii.gz", 1234.5 * phantom()), **GEOMETRY)[0]
     np.testing.assert_allclose(first, second, rtol=1e-4)
 
 
 def test_a_thin_volume_gives_what_it_has(tmp_path: Path) -> None:
-    assert len(read_slices(save(tmp_path / "thin.nii.gz", phantom()[:, :, 9:11]), **GEOMETRY)) <= 2
-    assert len(read_slices(save(tmp_path / "flat.nii.gz", phantom()[:, :, 15]), **GEOMETRY)) == 1
+    assert len(read_slices(save(tmp_path / "thin.nii.gz", phantom()[:, :, 9:11]), **GEOMETRY)[0]) <= 2
+    assert len(read_slices(save(tmp_path / "flat.nii.gz", phantom()[:, :, 15]), **GEOMETRY)[0]) == 1
 
 
 def broken_volumes(tmp_path: Path) -> dict[str, tuple[Path, str]]:
@@ -109,6 +109,27 @@ def test_cohort_keeps_subjects_and_labels(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["t1w_studyforrest", "T2w", "someones_anatomy", "spine_t2s", "spine_t1", "spine_t2"])
 def test_real_volumes(shared_data: Path, name: str) -> None:
-    planes = read_slices(shared_data / "nifti" / f"{name}.nii.gz", **GEOMETRY)
+    planes = read_slices(shared_data / "nifti" / f"{name}.nii.gz", **GEOMETRY)[0]
     assert planes.shape == (4, 48, 40)
     assert 0.2 < np.percentile(planes, 99) < 5
+
+
+def test_adjacent_slices_are_the_volumes_own(tmp_path: Path) -> None:
+    ramp = np.broadcast_to(np.arange(1, 21, dtype=np.float32), (40, 48, 20))  # each slice says which it is
+    path = save(tmp_path / "a.nii.gz", ramp, zooms=(2.0, 2.0, 3.5))
+    planes, distance = read_slices(path, **GEOMETRY, adjacent=True)
+    assert distance == pytest.approx(3.5)
+    steps = planes[:, 24, 20] / planes[0, 24, 20] * 9  # about the middle of 20
+    np.testing.assert_allclose(steps, [9, 10, 11, 12], rtol=1e-4)
+    whole, _ = read_slices(path, **{**GEOMETRY, "slices": 99}, adjacent=True)
+    assert len(whole) == 20
+    top, _ = read_slices(path, **{**GEOMETRY, "extent": (0.9, 1.0)}, adjacent=True)
+    assert top[-1, 24, 20] == top.max()
+
+
+def test_adjacent_slices_of_a_site_must_be_equally_far_apart(tmp_path: Path) -> None:
+    paths = [save(tmp_path / f"{z}.nii.gz", phantom(), zooms=(2.0, 2.0, z)) for z in (5.0, 4.0)]
+    volumes = [(f"s{n}", str(path), None, "test") for n, path in enumerate(paths)]
+    nifti_cohort("x", volumes, coils=4, snr=20.0, **GEOMETRY)
+    with pytest.raises(ScanproofError, match=r"4.0.nii.gz: pixdim: slices .* equally far apart \(5 mm\), got 4"):
+        nifti_cohort("x", volumes, coils=4, snr=20.0, adjacent=True, **GEOMETRY)

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings, strategies as st
 
 from scanproof.errors import ScanproofError
-from scanproof.physics.masks import cartesian_mask
+from scanproof.physics.masks import cartesian_mask, plane_mask
 
 OPTIONS = {"kind": "random", "acceleration": 4, "center_fraction": 0.08, "seed": 1}
 
@@ -93,3 +93,52 @@ def test_bad_options(change, text, kind):
 def test_no_lines():
     with pytest.raises(ScanproofError, match="lines must be at least 1, got 0"):
         cartesian_mask(0, **OPTIONS)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    depth=st.integers(1, 32),
+    lines=st.integers(16, 100),
+    acceleration=st.floats(2, 10),
+    fill=st.floats(0.05, 0.8),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_masks_in_the_plane_hold_the_centre_and_repeat(depth, lines, acceleration, fill, seed):
+    share = fill / acceleration
+    if round(depth * lines * share) < 1:
+        return
+    options = {"kind": "random", "acceleration": acceleration, "center_fraction": share, "seed": seed}
+    mask = plane_mask((depth, lines), **options)
+    assert mask.shape == (1, depth, 1, lines)
+    assert mask.dtype == torch.bool
+    assert mask[0, depth // 2, 0, lines // 2]
+    assert torch.equal(mask, plane_mask((depth, lines), **options))
+
+
+def test_lines_in_the_plane_are_as_many_as_asked_and_denser_in_the_middle():
+    masks = torch.stack(
+        [
+            plane_mask((24, 80), kind="random", acceleration=4, center_fraction=0.04, seed=seed)[0, :, 0]
+            for seed in range(200)
+        ]
+    ).double()
+    chance = masks.mean(dim=0)
+    assert float(chance.sum()) == pytest.approx(24 * 80 / 4, rel=0.01)
+    # the centre takes about a fifth of each axis, the square root of its share
+    assert (chance[10:15, 33:48] == 1).all()
+    rings = [chance[12, 40 + r : 44 + r].mean() for r in (10, 18, 26, 34)]
+    assert rings == sorted(rings, reverse=True)
+    assert rings[0] > 2 * rings[-1]
+    # draws are independent of each other: a binomial count
+    assert masks.sum(dim=(1, 2)).std() == pytest.approx(float((chance * (1 - chance)).sum().sqrt()), rel=0.2)
+
+
+def test_other_masks_are_alike_in_all_partitions():
+    options = {"acceleration": 4, "center_fraction": 0.08, "seed": 3}
+    equispaced = plane_mask((6, 48), kind="equispaced", **options)
+    assert torch.equal(equispaced[0, 0], cartesian_mask(48, kind="equispaced", **options)[0])
+    assert plane_mask((6, 48), kind="full", **options).all()
+    with pytest.raises(ScanproofError, match="center_fraction"):
+        plane_mask((6, 48), kind="random", acceleration=4, center_fraction=0.3, seed=1)
+    with pytest.raises(ScanproofError, match="partitions must be at least 1, got 0"):
+        plane_mask((0, 48), kind="random", **options)

@@ -122,3 +122,21 @@ def test_normal_is_adjoint_of_forward_for_every_kind_of_mask(
     operator = SenseOperator(maps, mask)
     expected = operator.adjoint(operator.forward(image))
     torch.testing.assert_close(operator.normal(image), expected, atol=1e-12, rtol=1e-12)
+
+
+def test_images_in_time_are_encoded_frame_by_frame(complex_normal):
+    maps, x = complex_normal(3, 1, 6, 7), complex_normal(2, 1, 4, 6, 7)  # four frames seen by the same coils
+    mask = torch.rand(1, 4, 1, 7, generator=torch.Generator().manual_seed(3)) < 0.5  # other lines in every frame
+    cine = SenseOperator(maps.expand(3, 4, 6, 7), mask, spatial_dims=3, encoded_dims=2)
+    kspace = cine.forward(x)
+    for frame in range(4):
+        flat = SenseOperator(maps[:, 0], mask[:, frame])
+        torch.testing.assert_close(kspace[:, :, frame], flat.forward(x[:, :, frame]))
+        torch.testing.assert_close(cine.adjoint(kspace)[:, :, frame], flat.adjoint(kspace[:, :, frame]))
+        torch.testing.assert_close(cine.normal(x)[:, :, frame], flat.normal(x[:, :, frame]))
+    y = complex_normal(*kspace.shape)
+    torch.testing.assert_close(
+        torch.vdot(y.flatten(), kspace.flatten()), torch.vdot(cine.adjoint(y).flatten(), x.flatten())
+    )
+    with pytest.raises(ScanproofError, match=r"encoded_dims: must be in \[1, 2\], got 3"):
+        SenseOperator(maps[:, 0], mask[:, 0], encoded_dims=3)

@@ -14,7 +14,7 @@ from scanproof.study.acquisition_shifts import (
     ALONE,
     VOLUMES_ONLY,
     accelerate,
-    check_slices,
+    check_dimensions,
     grading,
     severities,
     study_shifts,
@@ -51,8 +51,10 @@ def test_shifts_that_need_a_volume_are_known_without_importing_them() -> None:
         except ModuleNotFoundError:
             continue
         assert (2 in factory.dimensions) == (name not in VOLUMES_ONLY), location
-    with pytest.raises(ScanproofError, match="shift must work in slices, which is what a study acquires, got 'slice_"):
-        check_slices("slice_thickness")
+        assert 3 in factory.dimensions, location
+    with pytest.raises(ScanproofError, match="shift must work in slices, which is what the study acquires, got 'slice"):
+        check_dimensions("slice_thickness", 2)
+    check_dimensions("slice_thickness", 3)
 
 
 def test_shifts_of_other_packages_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,7 +64,8 @@ def test_shifts_of_other_packages_are_asked(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(SHIFTS, "_factories", {**SHIFTS._factories, "theirs": "elsewhere:Flat"})
     monkeypatch.setattr(SHIFTS, "factory", lambda name: Flat)
     with pytest.raises(ScanproofError, match="shift must work in slices"):
-        check_slices("theirs")
+        check_dimensions("theirs", 2)
+    check_dimensions("theirs", 3)
 
 
 @pytest.mark.parametrize("level", ACQUISITION_SHIFTS["contrast"].levels)

@@ -182,14 +182,14 @@ def test_sampling_changes_for_methods_that_undersample_alone(planned) -> None:
     parts = [{"name": "acceleration", "severity": 4}, {"name": "mask_type", "severity": 1}]
     acquisition = {"mask": "equispaced", "accelerations": [2], "center_fraction": 0.15}
     plan = planned(shifts=[{"name": "faster", "compose": parts}], acquisition=acquisition)
-    full = {"mask": "full", "acceleration": 1.0, "center_fraction": 0.0}
+    full = {"mask": "full", "acceleration": 1.0, "center_fraction": 0.0, "dimensions": 2}
     assert sampling(plan, "none") == {
         "fully_sampled": full,
-        "unet": {"mask": "equispaced", "acceleration": 2, "center_fraction": 0.15},
+        "unet": {"mask": "equispaced", "acceleration": 2, "center_fraction": 0.15, "dimensions": 2},
     }
     assert sampling(plan, "faster") == {
         "fully_sampled": full,
-        "unet": {"mask": "random", "acceleration": 6, "center_fraction": pytest.approx(0.05)},
+        "unet": {"mask": "random", "acceleration": 6, "center_fraction": pytest.approx(0.05), "dimensions": 2},
     }
     (fit,) = plan.fits
     assert (fit.params["mask"], fit.params["acceleration"]) == ("equispaced", 2)

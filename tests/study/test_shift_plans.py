@@ -70,7 +70,7 @@ COMPOSE = [{"name": "snr", "severity": 2}, {"name": "ghosting", "severity": 3}]
         ({"name": "mask_type", "severities": [2]}, r"shifts\[0\]: severity of mask_type must be one of \[1\], got 2"),
         (
             {"name": "slice_thickness"},
-            r"shifts\[0\].name: shift must work in slices, .*got 'slice_thickness' \(it need",
+            r"shifts\[0\].name: shift must work in slices, .*got 'slice_thickness' \(acq",
         ),
         (
             {"name": "acceleratoin"},

@@ -13,7 +13,8 @@ from scanproof.errors import ScanproofError
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
-#: columns of a cohort's case table; label is missing where a study has no classification
+#: columns of a cohort's case table; label is missing where a study has no classification. The name of a case is that of
+#: its volume, a dash, and the number of the slice
 CASE_COLUMNS = {"subject": "string", "case": "string", "split": "string", "label": "Int64"}
 
 
@@ -26,12 +27,14 @@ class Acquisition:
         snr: mean signal inside the object over the noise's standard deviation (per real and imaginary part) in
             the coil-combined, fully sampled image.
         spacing: in-plane voxel size in mm, (row, column).
+        slice_distance: mm between the centres of neighbouring slices, where they lie next to each other.
         facts: further facts for the report, e.g. field strength and sequence.
     """
 
     coils: int
     snr: float
     spacing: tuple[float, float]
+    slice_distance: float | None = None
     facts: dict[str, str] = field(default_factory=dict)
 
 
@@ -72,6 +75,12 @@ class Cohort:
             acquisition=self.acquisition,
             findings=None if self.findings is None else self.findings[rows],
         )
+
+    def volumes(self) -> list[slice]:
+        """The rows of each volume, in order."""
+        names = [str(case).rpartition("-")[0] for case in self.cases["case"]]
+        starts = [row for row, name in enumerate(names) if row == 0 or name != names[row - 1]]
+        return [slice(a, b) for a, b in zip(starts, [*starts[1:], len(names)], strict=True)]
 
 
 def case_table(rows: list[dict[str, object]]) -> pd.DataFrame:

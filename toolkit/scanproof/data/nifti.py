@@ -17,12 +17,19 @@ MAX_VOXELS = 2**31
 
 
 def read_slices(
-    path: Path, *, slices: int, extent: tuple[float, float], matrix: Sequence[int], spacing: tuple[float, float]
-) -> np.ndarray:
+    path: Path,
+    *,
+    slices: int,
+    extent: tuple[float, float],
+    matrix: Sequence[int],
+    spacing: tuple[float, float],
+    adjacent: bool = False,
+) -> tuple[np.ndarray, float]:
     """Axial slices of a volume on the study's matrix.
 
     The volume is turned to the closest right-anterior-superior orientation; slices are taken at even distances
-    within ``extent`` of its height, resampled in the plane (anti-aliased), and cropped or padded about the centre.
+    within ``extent`` of its height (or next to each other, about its middle), resampled in the plane (anti-aliased),
+    and cropped or padded about the centre.
 
     Args:
         path: a NIfTI file that holds one 3D volume (or one 2D image).
@@ -30,9 +37,11 @@ def read_slices(
         extent: lowest and highest slice as shares of the volume's height, e.g. ``(0.4, 0.7)``.
         matrix: (H, W); rows run from anterior to posterior.
         spacing: voxel size in mm after resampling, (row, column).
+        adjacent: take slices that lie next to each other.
 
     Returns:
-        float32 (slices, H, W), not negative, the volume's 99th percentile at one.
+        float32 (slices, H, W), not negative, the volume's 99th percentile at one; and the distance in mm of the
+        volume's own slices.
 
     Raises:
         ScanproofError: unreadable or truncated file, more than one volume, NaN or infinite voxels, empty volume,
@@ -41,13 +50,17 @@ def read_slices(
     volume, zooms = read_volume(path)
     depth = volume.shape[2]
     low, high = extent
-    heights = (low + (high - low) * (np.arange(slices) + 0.5) / slices) * depth
+    if adjacent:
+        heights = (low + high) / 2 * depth - min(slices, depth) / 2 + np.arange(min(slices, depth))
+        heights -= max(0.0, heights[-1] - (depth - 1)) + min(0.0, heights[0])
+    else:
+        heights = (low + (high - low) * (np.arange(slices) + 0.5) / slices) * depth
     chosen = np.unique(np.clip(np.floor(heights), 0, depth - 1).astype(int))
     # rows from anterior to posterior, columns from left to right
     planes = np.ascontiguousarray(volume[:, ::-1, chosen].transpose(2, 1, 0))
     resampled = _resample(planes, native=(zooms[1], zooms[0]), spacing=spacing, matrix=matrix)
     scale = float(np.percentile(volume[volume > 0], 99))
-    return np.clip(resampled / scale, 0, None)
+    return np.clip(resampled / scale, 0, None), zooms[2]
 
 
 def read_volume(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
@@ -109,6 +122,7 @@ def nifti_cohort(
     spacing: tuple[float, float],
     coils: int,
     snr: float,
+    adjacent: bool = False,
 ) -> Cohort:
     """The cohort of one site from its NIfTI volumes.
 
@@ -121,15 +135,27 @@ def nifti_cohort(
         spacing: likewise.
         coils: receive coils of the acquisition that is simulated from the magnitude images.
         snr: its signal-to-noise ratio.
+        adjacent: see :func:`read_slices`; the volumes must then have the same distance of slices, to within 2 %.
 
     Raises:
-        ScanproofError: from :func:`read_slices`.
+        ScanproofError: from :func:`read_slices`; distances that differ.
     """
     images: list[np.ndarray] = [np.zeros((0, *matrix), np.float32)]
     rows: list[dict[str, object]] = []
     volumes_of: dict[str, int] = {}
+    distances: list[float] = []
     for subject, path, label, split in volumes:
-        planes = read_slices(Path(path), slices=slices, extent=extent, matrix=matrix, spacing=spacing)
+        planes, distance = read_slices(
+            Path(path), slices=slices, extent=extent, matrix=matrix, spacing=spacing, adjacent=adjacent
+        )
+        distances.append(distance)
+        if adjacent and abs(distance / distances[0] - 1) > 0.02:
+            raise ScanproofError(
+                f"slices of a site's volumes must be equally far apart ({distances[0]:g} mm)",
+                file=path,
+                key="pixdim",
+                value=distance,
+            )
         number = volumes_of[subject] = volumes_of.get(subject, -1) + 1
         images.append(planes)
         rows += [
@@ -141,5 +167,11 @@ def nifti_cohort(
         site=site,
         images=np.concatenate(images)[:, None],
         cases=case_table(rows),
-        acquisition=Acquisition(coils=coils, snr=snr, spacing=spacing, facts=facts),
+        acquisition=Acquisition(
+            coils=coils,
+            snr=snr,
+            spacing=spacing,
+            slice_distance=distances[0] if adjacent and distances else None,
+            facts=facts,
+        ),
     )

@@ -1,7 +1,8 @@
-"""Cartesian undersampling masks along the phase-encode axis."""
+"""Cartesian undersampling masks along one phase-encode axis, or in the plane of two."""
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -56,6 +57,57 @@ def cartesian_mask(
     sampler(torch.zeros(1, 1, lines, 2))
     mask: torch.Tensor = sampler.mask
     return mask.reshape(1, 1, lines).bool()
+
+
+def plane_mask(
+    plane: tuple[int, int], *, kind: MaskKind, acceleration: float, center_fraction: float, seed: int
+) -> torch.Tensor:
+    r"""Which lines of a volume are acquired, the first and last axes being phase-encoded and the one between read out.
+
+    ``"random"`` draws lines in the plane of both phase-encode axes, each by itself, with a probability that falls
+    with the distance r from the centre (0 at the centre, 1 in the corner) as :math:`(1 - r)^2 + c` and is one in the
+    centre; c is such that the expected number of lines is that of the acceleration (Lustig et al., Magn Reson Med
+    2007, doi:10.1002/mrm.21391). ``"equispaced"`` takes the lines of :func:`cartesian_mask` alike in every partition.
+
+    Args:
+        plane: number of partitions and of phase-encode lines, (D, W).
+        kind: see above; ``"full"`` takes all.
+        acceleration: at least 1; 1 gives the full mask.
+        center_fraction: share of all lines in the fully sampled centre, a rectangle of the shape of the plane; with
+            ``"equispaced"``, see :func:`cartesian_mask`.
+        seed: of the pattern, in [0, 2**32).
+
+    Returns:
+        bool ``(1, D, 1, W)``, or ``(1, 1, 1, W)`` where all partitions are alike.
+
+    Raises:
+        ScanproofError: see :func:`cartesian_mask`; a plane without lines.
+
+    Example:
+        >>> mask = plane_mask((16, 80), kind="random", acceleration=4, center_fraction=0.04, seed=1)
+        >>> mask.shape, round(mask.numel() / int(mask.sum()), 1)
+        (torch.Size([1, 16, 1, 80]), 4.0)
+    """
+    depth, lines = plane
+    if depth < 1:
+        raise ScanproofError("partitions must be at least 1", value=depth)
+    if kind != "random":
+        mask = cartesian_mask(lines, kind=kind, acceleration=acceleration, center_fraction=center_fraction, seed=seed)
+        return mask.reshape(1, 1, 1, lines)
+    _check(depth * lines, kind=kind, acceleration=acceleration, center_fraction=center_fraction)
+    offsets = [(torch.arange(n, dtype=torch.float64) - n // 2).abs() / max(n / 2, 1) for n in plane]
+    side = math.sqrt(center_fraction)
+    center = (offsets[0][:, None] <= side) & (offsets[1][None, :] <= side)
+    radius = torch.hypot(offsets[0][:, None], offsets[1][None, :]) / math.sqrt(2)
+    density = (1 - radius.clamp(max=1)) ** 2
+    low, high = -1.0, 1.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        expected = float((density + middle).clamp(0, 1).where(~center, 1.0).sum())
+        low, high = (low, middle) if expected > depth * lines / acceleration else (middle, high)
+    chance = (density + low).clamp(0, 1).where(~center, 1.0)
+    drawn = torch.rand(plane, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) < chance
+    return drawn.reshape(1, depth, 1, lines)
 
 
 def _check(lines: int, *, kind: str, acceleration: float, center_fraction: float) -> None:

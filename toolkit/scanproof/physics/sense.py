@@ -22,7 +22,9 @@ class SenseOperator:
     Args:
         sensitivities: complex, ``(coil, *spatial)`` or ``(batch, coil, *spatial)``.
         mask: bool, broadcastable to the k-space, e.g. ``(1, 1, W)``.
-        spatial_dims: 2 for ``(H, W)``, 3 for ``(D, H, W)``.
+        spatial_dims: 2 for ``(H, W)``, 3 for ``(D, H, W)`` or, as ``(T, H, W)``, for images in time.
+        encoded_dims: how many of these axes, the last ones, are encoded in k-space; all without it. The others, such as
+            time, stay as they are.
 
     Raises:
         ScanproofError: sensitivities that are not complex, a mask that is not bool, shapes that do not fit.
@@ -37,7 +39,9 @@ class SenseOperator:
         True
     """
 
-    def __init__(self, sensitivities: torch.Tensor, mask: torch.Tensor, *, spatial_dims: int = 2) -> None:
+    def __init__(
+        self, sensitivities: torch.Tensor, mask: torch.Tensor, *, spatial_dims: int = 2, encoded_dims: int | None = None
+    ) -> None:
         if not sensitivities.is_complex():
             raise ScanproofError("must be complex", key="sensitivities", value=str(sensitivities.dtype))
         if sensitivities.ndim <= spatial_dims:
@@ -52,6 +56,9 @@ class SenseOperator:
         self.sensitivities = sensitivities.as_subclass(torch.Tensor)
         self.mask = mask.as_subclass(torch.Tensor)
         self.spatial_dims = spatial_dims
+        self.encoded_dims = spatial_dims if encoded_dims is None else encoded_dims
+        if not 1 <= self.encoded_dims <= spatial_dims:
+            raise ScanproofError(f"must be in [1, {spatial_dims}]", key="encoded_dims", value=encoded_dims)
         self.coils = sensitivities.shape[-spatial_dims - 1]
         shape = tuple(sensitivities.shape[-spatial_dims - 1 :])
         last = tuple(mask.shape[-spatial_dims - 1 :])
@@ -59,7 +66,8 @@ class SenseOperator:
             raise ScanproofError(
                 f"must be broadcastable to the k-space (coil, *spatial) = {shape}", key="mask", value=tuple(mask.shape)
             )
-        self._varying = tuple(a for a in range(-spatial_dims, 0) if mask.ndim >= -a and mask.shape[a] > 1)
+        encoded = range(-self.encoded_dims, 0)
+        self._varying = tuple(a for a in encoded if mask.ndim >= -a and mask.shape[a] > 1)
         self._uncentred_mask = torch.fft.ifftshift(self.mask, dim=self._varying) if self._varying else self.mask
         self._batch = _broadcast(sensitivities.shape[: -spatial_dims - 1], mask.shape[: -spatial_dims - 1])
 
@@ -76,7 +84,7 @@ class SenseOperator:
             ScanproofError: a shape that does not fit the sensitivities and mask.
         """
         self._check(image, channels=1, name="image")
-        return image_to_kspace(self.sensitivities * image, spatial_dims=self.spatial_dims) * self.mask
+        return image_to_kspace(self.sensitivities * image, spatial_dims=self.encoded_dims) * self.mask
 
     def adjoint(self, kspace: torch.Tensor) -> torch.Tensor:
         """Bring k-space back: the zero-filled, coil-combined image.
@@ -91,7 +99,7 @@ class SenseOperator:
             ScanproofError: a shape that does not fit the sensitivities and mask.
         """
         self._check(kspace, channels=self.coils, name="kspace")
-        images = kspace_to_image(kspace * self.mask, spatial_dims=self.spatial_dims)
+        images = kspace_to_image(kspace * self.mask, spatial_dims=self.encoded_dims)
         return (self.sensitivities.conj() * images).sum(dim=-self.spatial_dims - 1, keepdim=True)
 
     def normal(self, image: torch.Tensor) -> torch.Tensor:

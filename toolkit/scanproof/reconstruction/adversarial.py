@@ -75,7 +75,7 @@ def perturb(
         >>> round(((attacked - kspace).norm() / kspace.norm()).item(), 4)
         0.05
     """
-    check_kspace(kspace, mask, sensitivities)
+    check_kspace(kspace, mask, sensitivities, spatial_dims=method.spatial_dims)
     if not 0 <= strength <= 1:
         raise ScanproofError("strength must be in [0, 1]", value=strength)
     if steps < 1:
@@ -87,7 +87,9 @@ def perturb(
         if not victim.differentiable:
             raise ScanproofError("through must hold differentiable methods", value=type(victim).__name__)
     # one after the other: a graph through all iterations of a method takes much memory
-    slices = zip(*(as_slices(x, kspace.shape[:-3]) for x in (kspace, mask, sensitivities)), strict=True)
+    dims = method.spatial_dims
+    given = (as_slices(x, kspace.shape[: -dims - 1], spatial_dims=dims) for x in (kspace, mask, sensitivities))
+    slices = zip(*given, strict=True)
     perturbed = []
     for y, m, maps in slices:
         start = _noise(y, m, strength=strength, seed=seed)

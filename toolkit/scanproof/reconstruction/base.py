@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -23,6 +23,9 @@ Sample = Mapping[str, Tensor]
 class Reconstructor(ABC):
     """Turns k-space into a magnitude image.
 
+    It works in slices, (coil, H, W), and, where :attr:`dimensions` says so, in volumes, (coil, D, H, W), once
+    :meth:`in_dimensions` has been told: a stack of slices has as many axes as a volume.
+
     A method that learns sets ``trainable`` and implements :meth:`fit`, :meth:`weights` and :meth:`load`.
     """
 
@@ -32,6 +35,22 @@ class Reconstructor(ABC):
     undersampled: ClassVar[bool] = True
     #: gradients flow from :meth:`differentiable_image` back to k-space
     differentiable: ClassVar[bool] = False
+    #: numbers of spatial axes in which it works
+    dimensions: ClassVar[tuple[int, ...]] = (2,)
+    #: that of what it is given now
+    spatial_dims: int = 2
+
+    def in_dimensions(self, spatial_dims: int) -> Self:
+        """This method for slices (2) or volumes (3), to be said before it learns or is given weights.
+
+        Raises:
+            ScanproofError: it does not work in them.
+        """
+        if spatial_dims not in self.dimensions:
+            works = " or ".join(map(str, self.dimensions))
+            raise ScanproofError(f"{type(self).__name__} must be used in {works} dimensions", value=spatial_dims)
+        self.spatial_dims = spatial_dims
+        return self
 
     def __call__(self, kspace: Tensor, mask: Tensor, sensitivities: Tensor) -> Tensor:
         """Check the input, reconstruct, check the output; arguments as in :meth:`reconstruct`.
@@ -39,7 +58,7 @@ class Reconstructor(ABC):
         Raises:
             ScanproofError: shapes that do not fit, or values that are not finite.
         """
-        check_kspace(kspace, mask, sensitivities)
+        check_kspace(kspace, mask, sensitivities, spatial_dims=self.spatial_dims)
         image = self.reconstruct(kspace, mask, sensitivities)
         if not image.isfinite().all():
             raise ScanproofError(f"{type(self).__name__} must give a finite image", value="NaN or infinite")
@@ -50,12 +69,12 @@ class Reconstructor(ABC):
         """Reconstruct one slice or a batch.
 
         Args:
-            kspace: complex64 (..., coil, H, W), zero where not sampled.
+            kspace: complex64 (..., coil, H, W), or (..., coil, D, H, W) in volumes; zero where not sampled.
             mask: bool, broadcastable to ``kspace``.
             sensitivities: complex64, coil maps of the same shape as ``kspace`` or without batch axes.
 
         Returns:
-            float32 (..., 1, H, W), magnitude.
+            float32 (..., 1, H, W) or (..., 1, D, H, W), magnitude.
         """
 
     def differentiable_image(self, kspace: Tensor, mask: Tensor, sensitivities: Tensor) -> Tensor:
@@ -104,17 +123,19 @@ class Reconstructor(ABC):
         raise ScanproofError("method has no weights", key=type(self).__name__)
 
 
-def check_kspace(kspace: Tensor, mask: Tensor, sensitivities: Tensor) -> None:
+def check_kspace(kspace: Tensor, mask: Tensor, sensitivities: Tensor, *, spatial_dims: int = 2) -> None:
     """Check what a reconstruction is given; arguments as in :meth:`Reconstructor.reconstruct`.
 
     Raises:
         ScanproofError: shapes that do not fit, or values that are not finite.
     """
-    if kspace.ndim < 3 or not kspace.is_complex():
-        raise ScanproofError("k-space must be complex (..., coil, H, W)", value=f"{kspace.dtype} {tuple(kspace.shape)}")
-    if sensitivities.shape[-3:] != kspace.shape[-3:]:
+    axes = spatial_dims + 1
+    if kspace.ndim < axes or not kspace.is_complex():
+        expected = "..., coil, H, W" if spatial_dims == 2 else "..., coil, D, H, W"
+        raise ScanproofError(f"k-space must be complex ({expected})", value=f"{kspace.dtype} {tuple(kspace.shape)}")
+    if sensitivities.shape[-axes:] != kspace.shape[-axes:]:
         raise ScanproofError(
-            f"sensitivities must match k-space {tuple(kspace.shape[-3:])}", value=tuple(sensitivities.shape[-3:])
+            f"sensitivities must match k-space {tuple(kspace.shape[-axes:])}", value=tuple(sensitivities.shape[-axes:])
         )
     if not mask.any():
         raise ScanproofError("mask must sample at least one line", value=int(mask.sum()))
@@ -122,19 +143,22 @@ def check_kspace(kspace: Tensor, mask: Tensor, sensitivities: Tensor) -> None:
         raise ScanproofError("k-space must be finite", value="NaN or infinite")
 
 
-def as_slices(x: Tensor, batch: Sequence[int]) -> Tensor:
-    """Flatten a batch: one array a slice, without copying what slices share.
+def as_slices(x: Tensor, batch: Sequence[int], *, spatial_dims: int = 2) -> Tensor:
+    """Flatten a batch: one array a slice (or volume), without copying what they share.
 
     Args:
-        x: (..., coil, H, W), or fewer axes, as masks have.
+        x: (..., coil, H, W) or (..., coil, D, H, W), or fewer axes, as masks have.
         batch: the batch axes of the k-space.
+        spatial_dims: 2 for slices, 3 for volumes.
 
     Returns:
-        (slice, coil, H, W), the last three axes as they were, of length one where there was none.
+        (slice, coil, H, W) or (volume, coil, D, H, W), the axes after the first as they were, of length one where
+        there was none.
 
     Example:
         >>> as_slices(torch.zeros(5), [2, 3]).shape
         torch.Size([6, 1, 1, 5])
     """
-    x = x.reshape((1,) * (3 - x.ndim) + x.shape)
-    return x.expand(*batch, *x.shape[-3:]).reshape(-1, *x.shape[-3:])
+    axes = spatial_dims + 1
+    x = x.reshape((1,) * (axes - x.ndim) + x.shape)
+    return x.expand(*batch, *x.shape[-axes:]).reshape(-1, *x.shape[-axes:])

@@ -27,6 +27,7 @@ class CgSense(Reconstructor):
     """
 
     differentiable: ClassVar[bool] = True
+    dimensions: ClassVar[tuple[int, ...]] = (2, 3)
 
     def __init__(self, *, iterations: int = 12, regularisation: float = 0.01) -> None:
         if iterations < 1:
@@ -41,10 +42,11 @@ class CgSense(Reconstructor):
         return self.solve(kspace, mask, sensitivities).abs()
 
     def solve(self, kspace: Tensor, mask: Tensor, sensitivities: Tensor) -> Tensor:
-        """The complex image, complex64 (..., 1, H, W); arguments as in :meth:`reconstruct`."""
-        operator = SenseOperator(sensitivities, mask)
+        """The complex image, complex64 (..., 1, *spatial); arguments as in :meth:`reconstruct`."""
+        operator = SenseOperator(sensitivities, mask, spatial_dims=self.spatial_dims)
         return conjugate_gradients(
             lambda x: operator.normal(x) + self.regularisation * x,
             operator.adjoint(kspace),
             iterations=self.iterations,
+            spatial_dims=self.spatial_dims,
         )

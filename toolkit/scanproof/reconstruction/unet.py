@@ -36,6 +36,7 @@ class UNet(Reconstructor):
 
     trainable: ClassVar[bool] = True
     differentiable: ClassVar[bool] = True
+    dimensions: ClassVar[tuple[int, ...]] = (2, 3)
 
     def __init__(
         self,
@@ -77,13 +78,13 @@ class UNet(Reconstructor):
         return self.estimate(kspace, mask, sensitivities).abs()
 
     def estimate(self, kspace: Tensor, mask: Tensor, sensitivities: Tensor) -> Tensor:
-        """The complex image behind :meth:`reconstruct`, complex64 (..., 1, H, W); gradients flow.
+        """The complex image behind :meth:`reconstruct`, complex64 (..., 1, *spatial); gradients flow.
 
         Raises:
             ScanproofError: see :meth:`reconstruct`.
         """
         image = self._start(kspace, mask, sensitivities)
-        return self._trained.estimate(image.reshape(-1, *image.shape[-3:])).reshape(image.shape)
+        return self._trained.estimate(image.reshape(-1, *image.shape[-self.spatial_dims - 1 :])).reshape(image.shape)
 
     def fit(
         self,
@@ -96,7 +97,7 @@ class UNet(Reconstructor):
     ) -> TrainingResult:
         """See :meth:`Reconstructor.fit`. The score that chooses the best epoch is the validation loss."""
         self._network, result = train_on_references(
-            lambda: ResidualUnet(self.features),
+            lambda: ResidualUnet(self.features, spatial_dims=self.spatial_dims),
             [self._pair(sample) for sample in training],
             [self._pair(sample) for sample in validation],
             options=self.options,
@@ -108,7 +109,7 @@ class UNet(Reconstructor):
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
         """See :meth:`Reconstructor.load`."""
-        network = ResidualUnet(self.features)
+        network = ResidualUnet(self.features, spatial_dims=self.spatial_dims)
         network.load_state_dict(dict(weights))
         self._network = network.eval()
 
@@ -120,8 +121,8 @@ class UNet(Reconstructor):
 
     def _start(self, kspace: Tensor, mask: Tensor, sensitivities: Tensor) -> Tensor:
         if self.initial == "cg_sense":
-            return CgSense().solve(kspace, mask, sensitivities)
-        return SenseOperator(sensitivities, mask).adjoint(kspace)
+            return CgSense().in_dimensions(self.spatial_dims).solve(kspace, mask, sensitivities)
+        return SenseOperator(sensitivities, mask, spatial_dims=self.spatial_dims).adjoint(kspace)
 
     def _pair(self, sample: Sample) -> dict[str, Tensor]:
         image = self._start(sample[KSPACE], sample[MASK], sample[SENSITIVITIES])
@@ -131,26 +132,27 @@ class UNet(Reconstructor):
 class ResidualUnet(nn.Module):
     """The network of :class:`UNet`; the last convolution starts at zero, so training starts from the initial image."""
 
-    def __init__(self, features: Sequence[int]) -> None:
+    def __init__(self, features: Sequence[int], *, spatial_dims: int = 2) -> None:
         super().__init__()
         from monai.networks.nets.basic_unet import BasicUNet
 
-        self.unet = BasicUNet(spatial_dims=2, in_channels=2, out_channels=2, features=features)
+        self.unet = BasicUNet(spatial_dims=spatial_dims, in_channels=2, out_channels=2, features=features)
         for parameter in self.unet.final_conv.parameters():
             nn.init.zeros_(parameter)
 
     def forward(self, image: Tensor) -> Tensor:
-        """From the initial image, float32 (batch, 1, H, W, 2), to magnitude, float32 (batch, 1, H, W)."""
+        """From the initial image, float32 (batch, 1, *spatial, 2), to magnitude, float32 (batch, 1, *spatial)."""
         return self.estimate(torch.view_as_complex(image)).abs()
 
     def estimate(self, image: Tensor) -> Tensor:
-        """From the initial image to the corrected one, both complex64 (batch, 1, H, W)."""
+        """From the initial image to the corrected one, both complex64 (batch, 1, *spatial)."""
         pairs = torch.view_as_real(image).squeeze(1).movedim(-1, 1)
-        scale = torch.quantile(pairs.norm(dim=1).flatten(1), 0.95, dim=1).clamp(min=1e-12).reshape(-1, 1, 1, 1)
+        scale = torch.quantile(pairs.norm(dim=1).flatten(1), 0.95, dim=1).clamp(min=1e-12)
+        scale = scale.reshape(-1, *(1,) * (pairs.ndim - 1))
         scaled = pairs / scale
-        height, width = scaled.shape[-2:]
+        spatial = scaled.shape[2:]
         # the network halves the image four times
-        padded = nn.functional.pad(scaled, (0, -width % 16, 0, -height % 16))
-        correction: Tensor = self.unet(padded)
-        restored = (scaled + correction[..., :height, :width]) * scale
+        padded = nn.functional.pad(scaled, [amount for size in reversed(spatial) for amount in (0, -size % 16)])
+        correction: Tensor = self.unet(padded)[..., *(slice(size) for size in spatial)]
+        restored = (scaled + correction) * scale
         return torch.complex(*restored.unbind(dim=1)).unsqueeze(1)

@@ -53,6 +53,7 @@ class UNetTTT(UNet):
         scanproof.errors.ScanproofError: held_out must be in (0, 1), got 0.0
     """
 
+    dimensions: ClassVar[tuple[int, ...]] = (2,)
     #: the weights follow the k-space, through a fit
     differentiable: ClassVar[bool] = False
 

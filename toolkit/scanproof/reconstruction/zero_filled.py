@@ -17,10 +17,11 @@ class ZeroFilled(Reconstructor):
     """
 
     differentiable: ClassVar[bool] = True
+    dimensions: ClassVar[tuple[int, ...]] = (2, 3)
 
     def reconstruct(self, kspace: Tensor, mask: Tensor, sensitivities: Tensor) -> Tensor:
         """See :meth:`Reconstructor.reconstruct`."""
-        return SenseOperator(sensitivities, mask).adjoint(kspace).abs()
+        return SenseOperator(sensitivities, mask, spatial_dims=self.spatial_dims).adjoint(kspace).abs()
 
 
 class FullySampled(ZeroFilled):

@@ -18,7 +18,7 @@ from scanproof.data.keys import KSPACE, MASK, REFERENCE, SENSITIVITIES
 from scanproof.errors import ScanproofError
 from scanproof.physics.coils import birdcage_sensitivities, root_sum_of_squares
 from scanproof.physics.foreground import foreground, foreground_mean
-from scanproof.physics.masks import cartesian_mask
+from scanproof.physics.masks import cartesian_mask, plane_mask
 from scanproof.physics.noise import complex_gaussian
 from scanproof.physics.simulate import synthetic_kspace
 from scanproof.seeds import derive_seed, generator
@@ -27,11 +27,25 @@ from scanproof.transforms import SHIFTS
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How k-space is sampled; arguments as :func:`scanproof.physics.masks.cartesian_mask`."""
+    """How k-space is sampled.
+
+    Args:
+        mask, acceleration, center_fraction: see :func:`~scanproof.physics.masks.cartesian_mask` (slices) and
+            :func:`~scanproof.physics.masks.plane_mask` (volumes).
+        dimensions: 2, every slice by itself; or 3, the slices of a volume together.
+    """
 
     mask: Literal["full", "random", "equispaced"]
     acceleration: float
     center_fraction: float
+    dimensions: Literal[2, 3] = 2
+
+    def draw(self, shape: Sequence[int], *, seed: int) -> Tensor:
+        """Which lines of k-space ``(*spatial)`` are acquired: bool, broadcastable to ``(coil, *spatial)``."""
+        options = {"kind": self.mask, "acceleration": self.acceleration, "center_fraction": self.center_fraction}
+        if self.dimensions == 3:
+            return plane_mask((shape[0], shape[-1]), seed=seed, **options)  # type: ignore[arg-type]
+        return cartesian_mask(shape[-1], seed=seed, **options)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +63,8 @@ class Changes:
     snr: float = 1.0
 
 
+#: options of artifacts that must know how volumes lie here: slices are stacked along the first axis
+VOLUME_OPTIONS: dict[str, dict[str, object]] = {"slice_thickness": {"slice_axis": 0}}
 #: no change
 PROTOCOL = Changes()
 
@@ -78,7 +94,7 @@ class ScanMemory:
 
 
 class AcquiredCohort(Sequence[dict[str, Tensor]]):
-    """A cohort as its scanner acquires it, one sample a slice, made when asked for.
+    """A cohort as its scanner acquires it, one sample a slice (or volume), made when asked for.
 
     The order of events is the scanner's: the object, seen by the coils, with the artifacts; then receiver noise; then
     the sampling mask. Phase, noise, mask and artifacts of a case are drawn from seeds that depend on the case (and on
@@ -86,6 +102,9 @@ class AcquiredCohort(Sequence[dict[str, Tensor]]):
     pattern alone and in company, and reconstructions are paired. Coils that work keep their noise, too.
 
     K-space is synthetic: it is made from magnitude images.
+
+    Attributes:
+        rows: of the cohort's cases, for each sample.
 
     Args:
         cohort: the images.
@@ -112,14 +131,22 @@ class AcquiredCohort(Sequence[dict[str, Tensor]]):
         self.sampling = sampling
         self.seed = seed
         self.changes = changes
-        self.artifacts = [SHIFTS.create(name, {"severity": severity}) for name, severity in changes.artifacts]
+        self.artifacts = [
+            SHIFTS.create(name, {"severity": severity, **VOLUME_OPTIONS.get(name, {})})
+            for name, severity in changes.artifacts
+        ]
         self.coils = working_coils(cohort.acquisition.coils, share=changes.coils)
-        self.sensitivities = _sensitivities(
-            cohort.acquisition.coils, tuple(cohort.images.shape[-2:]), working=tuple(self.coils)
-        )
+        if sampling.dimensions == 3:
+            if cohort.acquisition.slice_distance is None:
+                raise ScanproofError("slices must be adjacent to be acquired as volumes", key=cohort.site)
+            self.rows = cohort.volumes()
+            self._spacing: tuple[float, ...] = (cohort.acquisition.slice_distance, *cohort.acquisition.spacing)
+        else:
+            self.rows = [slice(row, row + 1) for row in range(len(cohort.cases))]
+            self._spacing = cohort.acquisition.spacing
 
     def __len__(self) -> int:
-        return len(self.cohort.cases)
+        return len(self.rows)
 
     @overload
     def __getitem__(self, index: int) -> dict[str, Tensor]: ...
@@ -128,36 +155,37 @@ class AcquiredCohort(Sequence[dict[str, Tensor]]):
     def __getitem__(self, index: slice) -> list[dict[str, Tensor]]: ...
 
     def __getitem__(self, index: int | slice) -> dict[str, Tensor] | list[dict[str, Tensor]]:
-        """Acquire one case: ``kspace``, ``mask``, ``sensitivities`` and ``reference`` (noise-free magnitude)."""
+        """Acquire a slice or volume: ``kspace``, ``mask``, ``sensitivities``, ``reference`` (noise-free magnitude)."""
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         if not -len(self) <= index < len(self):
             raise IndexError(index)
-        image = torch.from_numpy(self.cohort.images[index])
-        name = (self.cohort.site, str(self.cohort.cases["case"].iloc[index]))
-        kspace = self._scan(image, name)
-        mask = cartesian_mask(
-            kspace.shape[-1],
-            kind=self.sampling.mask,
-            acceleration=self.sampling.acceleration,
-            center_fraction=self.sampling.center_fraction,
-            seed=derive_seed(self.seed, "mask", *name),
-        )
-        return {KSPACE: kspace * mask, MASK: mask, SENSITIVITIES: self.sensitivities, REFERENCE: image}
+        image = torch.from_numpy(self.cohort.images[self.rows[index]])  # (slice, 1, H, W)
+        image = image.movedim(0, 1) if self.sampling.dimensions == 3 else image[0]
+        name = (self.cohort.site, self.name(index))
+        sensitivities = _sensitivities(self.cohort.acquisition.coils, tuple(image.shape[1:]), working=tuple(self.coils))
+        kspace = self._scan(image, sensitivities, name)
+        mask = self.sampling.draw(kspace.shape[1:], seed=derive_seed(self.seed, "mask", *name))
+        return {KSPACE: kspace * mask, MASK: mask, SENSITIVITIES: sensitivities, REFERENCE: image}
 
-    def _scan(self, image: Tensor, name: tuple[str, str]) -> Tensor:
-        """Fully sampled k-space of one case."""
+    def name(self, index: int) -> str:
+        """Name of a sample: that of its case, or of its volume."""
+        case = str(self.cohort.cases["case"].iloc[self.rows[index].start])
+        return case.rpartition("-")[0] if self.sampling.dimensions == 3 else case
+
+    def _scan(self, image: Tensor, sensitivities: Tensor, name: tuple[str, str]) -> Tensor:
+        """Fully sampled k-space of one sample."""
         key = (self.identity, self.seed, *name, self.changes)
         if (known := self.memory.get(key)) is not None:
             return known
-        kspace = synthetic_kspace(image, self.sensitivities, generator=generator(self.seed, "phase", *name))
+        kspace = synthetic_kspace(image, sensitivities, generator=generator(self.seed, "phase", *name))
         before: Counter[str] = Counter()
         for (artifact, _), shift in zip(self.changes.artifacts, self.artifacts, strict=True):
             # an artifact that comes twice has another pattern the second time
             again = [before[artifact]] if before[artifact] else []
             before[artifact] += 1
             pattern = derive_seed(self.seed, "shift", artifact, *name, *again)
-            kspace = shift(kspace, spacing=self.cohort.acquisition.spacing, seed=pattern)
+            kspace = shift(kspace, spacing=self._spacing, seed=pattern)
         noise_rng = generator(self.seed, "noise", *name)
         everywhere = (self.cohort.acquisition.coils, *kspace.shape[1:])
         noise = complex_gaussian(everywhere, std=self._noise_std(image), generator=noise_rng)
@@ -166,7 +194,8 @@ class AcquiredCohort(Sequence[dict[str, Tensor]]):
         return kspace
 
     def _noise_std(self, image: Tensor) -> float:
-        signal = float(foreground_mean(image, foreground(image, spatial_dims=2), spatial_dims=2))
+        dims = self.sampling.dimensions
+        signal = float(foreground_mean(image, foreground(image, spatial_dims=dims), spatial_dims=dims))
         # sensitivities are normalised anew over the coils that work: what signal the others saw is lost
         weaker = math.sqrt(self.cohort.acquisition.coils / len(self.coils))
         return signal / self.cohort.acquisition.snr * self.changes.snr * weaker

@@ -147,21 +147,33 @@ def severities(name: str) -> list[int]:
     return list(range(1, 1 + (5 if levels is None else len(levels.levels))))
 
 
-def check_slices(name: str) -> None:
-    """Check that a shift works in slices, which is what studies acquire.
+def check_dimensions(name: str, dimensions: int, *, key: str | None = None) -> None:
+    """Check that a shift works in what a study acquires.
+
+    Args:
+        name: of the shift.
+        dimensions: 2 for slices, 3 for volumes.
+        key: where it stands, for the error.
 
     Raises:
-        ScanproofError: it works in volumes alone, or is unknown.
+        ScanproofError: it does not, or is unknown.
+
+    Example:
+        >>> check_dimensions("slice_thickness", 3)
     """
     if name in ACQUISITION_SHIFTS:
         return
-    own = SHIFTS.location(name).startswith("scanproof.")
-    flat = name not in VOLUMES_ONLY if own else 2 in SHIFTS.factory(name).dimensions  # type: ignore[attr-defined]
-    if not flat:
+    if SHIFTS.location(name).startswith("scanproof."):
+        works: tuple[int, ...] = (3,) if name in VOLUMES_ONLY else (2, 3)
+    else:
+        works = SHIFTS.factory(name).dimensions  # type: ignore[attr-defined]
+    if dimensions not in works:
+        acquired = {2: "slices", 3: "volumes"}[dimensions]
         raise ScanproofError(
-            "shift must work in slices, which is what a study acquires",
+            f"shift must work in {acquired}, which is what the study acquires",
+            key=key,
             value=name,
-            hint="it needs a volume; use it as a transform, or resolution_loss in a study",
+            hint="acquisition.dimensions says what that is" + ("; or use resolution_loss" if dimensions == 2 else ""),
         )
 
 

@@ -16,7 +16,7 @@ from scanproof.evaluation.claims import Claim, Expectation, Measure
 from scanproof.evaluation.image_metrics import DEFAULT_METRICS, IMAGE_METRICS, check_metrics
 from scanproof.evaluation.table import ADVERSARIAL, ALL_SHIFTS, CLEAN
 from scanproof.reconstruction import RECONSTRUCTORS
-from scanproof.study.acquisition_shifts import RENDERED, accelerate
+from scanproof.study.acquisition_shifts import RENDERED, accelerate, check_dimensions
 from scanproof.study.fields import Model, once, plain_name
 from scanproof.study.shift_plans import AnyShiftPlan
 
@@ -115,6 +115,11 @@ class AcquisitionPlan(Model):
     mask: Literal["random", "equispaced"] = "equispaced"
     accelerations: list[Annotated[float, Field(gt=1, le=32)]] = Field([4.0], min_length=1)
     center_fraction: float = Field(0.08, gt=0, lt=1, description="share of lines fully sampled around the centre")
+    dimensions: Literal[2, 3] = Field(
+        2,
+        description="2: every slice is acquired by itself. 3: the slices of a subject, next to each other, are one "
+        "volume that is phase-encoded in depth, too; a random mask then draws lines in the plane of both",
+    )
 
     @field_validator("accelerations")
     @classmethod
@@ -321,6 +326,21 @@ class Study(Model):
         return {**taken, **plan.options}
 
     @model_validator(mode="after")
+    def _methods_fit_the_dimensions(self) -> Self:
+        dimensions = self.acquisition.dimensions
+        for number, plan in enumerate(self.reconstruction):
+            works = getattr(RECONSTRUCTORS.factory(plan.method), "dimensions", (2,))
+            if dimensions not in works:
+                acquired = {2: "slices", 3: "volumes"}[dimensions]
+                raise ScanproofError(
+                    f"{plan.method} must work in {acquired}, which is what the study acquires",
+                    key=f"reconstruction[{number}].name",
+                    value=plan.name,
+                    hint="see acquisition.dimensions",
+                )
+        return self
+
+    @model_validator(mode="after")
     def _images_to_learn_from(self) -> Self:
         methods = [method.name for method in self.reconstruction]
         for classifier in self.classification:
@@ -368,6 +388,9 @@ class Study(Model):
         for number, shift in enumerate(self.shifts):
             key = f"shifts[{number}]"
             for condition in shift.conditions():
+                for place, part in enumerate(condition.parts):
+                    where = f"{key}.compose[{place}].name" if len(condition.parts) > 1 else f"{key}.name"
+                    check_dimensions(part.name, self.acquisition.dimensions, key=where)
                 if condition.rendering and not isinstance(self.data, DemoData):
                     raise ScanproofError(
                         "needs the demo cohort: it renders subjects again from their tissue maps, which images of "

@@ -89,10 +89,13 @@ def make_plan(study: Study, *, site_key: bytes = b"") -> Plan:
     Raises:
         ScanproofError: a manifest that breaks a rule, a claim about a site that is not there.
     """
+    volumes = study.acquisition.dimensions == 3
     if isinstance(study.data, DemoData):
-        sources = demo_sources(study.data)
+        sources = demo_sources(study.data, adjacent=volumes)
     else:
-        sources = nifti_sources(study.data, seed=study.seed, labelled=bool(study.classification), site_key=site_key)
+        sources = nifti_sources(
+            study.data, seed=study.seed, labelled=bool(study.classification), site_key=site_key, adjacent=volumes
+        )
     sites = [source.site for source in sources]
     for number, claim in enumerate(study.claims):
         if claim.site not in (ALL_SITES, *sites):
@@ -175,15 +178,16 @@ class _Planner:
     def _sampling(self, acceleration: float, condition: Condition) -> dict[str, object]:
         """How k-space is sampled; ``acceleration`` is the nominal factor."""
         acquisition = self.study.acquisition
+        dimensions = acquisition.dimensions
         if acceleration == 1:
-            return {"mask": "full", "acceleration": acceleration, "center_fraction": 0.0}
+            return {"mask": "full", "acceleration": acceleration, "center_fraction": 0.0, "dimensions": dimensions}
         other = {"random": "equispaced", "equispaced": "random"}[acquisition.mask]
         center = acquisition.center_fraction
         if condition.acceleration > 1:
             lines = self.study.data.matrix[1]
             acceleration, center = accelerate(acceleration, center, factor=condition.acceleration, lines=lines)
         mask = other if condition.other_mask else acquisition.mask
-        return {"mask": mask, "acceleration": acceleration, "center_fraction": center}
+        return {"mask": mask, "acceleration": acceleration, "center_fraction": center, "dimensions": dimensions}
 
     def _method(self, method: ReconstructionPlan) -> dict[str, object]:
         params: dict[str, object] = {"method": method.method, "options": self.study.options_of(method)}

@@ -9,7 +9,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from scanproof.errors import ScanproofError, unknown_name
 from scanproof.evaluation.table import ALL_SHIFTS, CLEAN
-from scanproof.study.acquisition_shifts import ACQUISITION_SHIFTS, ALONE, check_slices, severities, study_shifts
+from scanproof.study.acquisition_shifts import ACQUISITION_SHIFTS, ALONE, severities, study_shifts
 from scanproof.study.conditions import Condition, Part
 from scanproof.study.fields import Model, once, plain_name
 
@@ -19,7 +19,6 @@ Severity = Annotated[int, Field(ge=1, le=5)]
 def _known(name: str) -> str:
     if name not in study_shifts():
         raise unknown_name("shift", name, study_shifts())
-    check_slices(name)
     return name
 
 

@@ -32,8 +32,8 @@ class CohortSource:
     paths: Mapping[str, str] = field(default_factory=dict)
 
 
-def demo_sources(data: DemoData) -> list[CohortSource]:
-    """Sources of the demo cohort."""
+def demo_sources(data: DemoData, *, adjacent: bool) -> list[CohortSource]:
+    """Sources of the demo cohort; slices may have to lie next to each other."""
     sources = []
     for site in data.sites:
         training = site in data.training_sites
@@ -45,12 +45,13 @@ def demo_sources(data: DemoData) -> list[CohortSource]:
             "subjects": subjects,
             "slices": data.slices,
             "matrix": list(data.matrix),
+            "adjacent": adjacent,
         }
         sources.append(CohortSource(site=site, training=training, params=params))
     return sources
 
 
-def nifti_sources(data: NiftiData, *, seed: int, labelled: bool, site_key: bytes) -> list[CohortSource]:
+def nifti_sources(data: NiftiData, *, seed: int, labelled: bool, site_key: bytes, adjacent: bool) -> list[CohortSource]:
     """Sources of a folder of NIfTI volumes: reads the manifest, splits by subject and hashes the files.
 
     Raises:
@@ -97,7 +98,7 @@ def nifti_sources(data: NiftiData, *, seed: int, labelled: bool, site_key: bytes
             CohortSource(
                 site=site,
                 training=training,
-                params={"source": "nifti", "site": site, "volumes": volumes, **geometry},
+                params={"source": "nifti", "site": site, "volumes": volumes, "adjacent": adjacent, **geometry},
                 paths=dict(zip(hashes, rows["path"].astype(str), strict=True)),
             )
         )

@@ -63,6 +63,7 @@ def _cohort(key: str, params: Params, inputs: Mapping[str, Sequence[str]], conte
             slices=params["slices"],
             matrix=params["matrix"],
             seed=params["seed"],
+            adjacent=params["adjacent"],
             shape=HeadShape(**rendering.get("anatomy", {})),
             **rendering.get("contrast", {}),
         )
@@ -79,6 +80,7 @@ def _cohort(key: str, params: Params, inputs: Mapping[str, Sequence[str]], conte
             spacing=tuple(params["spacing"]),
             coils=params["coils"],
             snr=params["snr"],
+            adjacent=params["adjacent"],
         )
     acquisition = cohort.acquisition
     facts = {
@@ -86,6 +88,7 @@ def _cohort(key: str, params: Params, inputs: Mapping[str, Sequence[str]], conte
         "coils": acquisition.coils,
         "snr": acquisition.snr,
         "spacing": list(acquisition.spacing),
+        "slice_distance": acquisition.slice_distance,
         "facts": acquisition.facts,
     }
     arrays = {"images": cohort.images}
@@ -103,7 +106,11 @@ def read_cohort(payload: Payload) -> Cohort:
         findings=payload.arrays.get("findings"),
         cases=payload.tables["cases"],
         acquisition=Acquisition(
-            coils=facts["coils"], snr=facts["snr"], spacing=tuple(facts["spacing"]), facts=facts["facts"]
+            coils=facts["coils"],
+            snr=facts["snr"],
+            spacing=tuple(facts["spacing"]),
+            slice_distance=facts["slice_distance"],
+            facts=facts["facts"],
         ),
     )
 
@@ -111,7 +118,12 @@ def read_cohort(payload: Payload) -> Cohort:
 def _sampling(params: Params) -> Sampling:
     from scanproof.study.acquire import Sampling
 
-    return Sampling(mask=params["mask"], acceleration=params["acceleration"], center_fraction=params["center_fraction"])
+    return Sampling(
+        mask=params["mask"],
+        acceleration=params["acceleration"],
+        center_fraction=params["center_fraction"],
+        dimensions=params["dimensions"],
+    )
 
 
 def _fit_reconstruction(key: str, params: Params, inputs: Mapping[str, Sequence[str]], context: Context) -> Payload:
@@ -128,7 +140,7 @@ def _fit_reconstruction(key: str, params: Params, inputs: Mapping[str, Sequence[
         ]
         for split in ("train", "val")
     }
-    method = RECONSTRUCTORS.create(params["method"], params["options"])
+    method = RECONSTRUCTORS.create(params["method"], params["options"]).in_dimensions(params["dimensions"])
     another = [params["training_seed"]] if params["training_seed"] else []
     result = method.fit(
         samples["train"],
@@ -160,30 +172,34 @@ def _reconstruct(key: str, params: Params, inputs: Mapping[str, Sequence[str]], 
         memory=_scans(),
         identity=inputs["cohort"][0],
     )
-    method = RECONSTRUCTORS.create(params["method"], params["options"])
+    dimensions = int(params["sampling"]["dimensions"])
+    method = RECONSTRUCTORS.create(params["method"], params["options"]).in_dimensions(dimensions)
     if method.trainable:
         weights = context.store.get(inputs["model"][0]).arrays
         method.load({name: torch.from_numpy(array) for name, array in weights.items()})
     findings = None if cohort.findings is None else torch.from_numpy(cohort.findings)
     images, metrics = [], []
-    for start in range(0, len(acquired), BATCH):
-        samples = acquired[start : start + BATCH]
+    together = BATCH if dimensions == 2 else 1  # volumes may differ in depth
+    for start in range(0, len(acquired), together):
+        chosen = range(start, min(start + together, len(acquired)))
+        samples = [acquired[index] for index in chosen]
         if changes["adversarial"] > 0:
-            names = cohort.cases["case"].iloc[start : start + BATCH]
             samples = [
                 _attacked(
                     sample,
                     method,
                     strength=changes["adversarial"],
-                    seed=derive_seed(params["seed"], "adversarial", cohort.site, str(name)),
+                    seed=derive_seed(params["seed"], "adversarial", cohort.site, acquired.name(index)),
                 )
-                for sample, name in zip(samples, names, strict=True)
+                for sample, index in zip(samples, chosen, strict=True)
             ]
         batch = collate(samples)
-        image = method(batch[KSPACE], batch[MASK], batch[SENSITIVITIES])
+        image = _as_cases(method(batch[KSPACE], batch[MASK], batch[SENSITIVITIES]), dimensions)
         images.append(image.numpy())
-        where = None if findings is None else findings[start : start + BATCH]
-        metrics.append(image_metrics(image, batch[REFERENCE], metrics=params["image_metrics"], findings=where))
+        rows = slice(acquired.rows[chosen[0]].start, acquired.rows[chosen[-1]].stop)
+        where = None if findings is None else findings[rows]
+        reference = _as_cases(batch[REFERENCE], dimensions)
+        metrics.append(image_metrics(image, reference, metrics=params["image_metrics"], findings=where))
     integers, slopes = quantise(np.concatenate(images))
     table = cohort.cases[["subject", "case", "label"]].assign(
         **{name: np.concatenate([m[name] for m in metrics]) for name in params["image_metrics"]}
@@ -197,6 +213,11 @@ def _reconstruct(key: str, params: Params, inputs: Mapping[str, Sequence[str]], 
         "acceleration": params["acceleration"],
     }
     return Payload(arrays={"images": integers, "slopes": slopes}, tables={"cases": table}, facts=facts)
+
+
+def _as_cases(images: Tensor, dimensions: int) -> Tensor:
+    """One image a case, (N, 1, H, W), of slices (N, 1, H, W) or volumes (N, 1, D, H, W)."""
+    return images if dimensions == 2 else images.movedim(2, 1).flatten(0, 1)
 
 
 def _attacked(sample: Mapping[str, Tensor], method: Reconstructor, *, strength: float, seed: int) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from scanproof.data.demo.lesions import VISIBLE_SHARE, LesionLoad, draw_lesions,
 from scanproof.data.demo.scanner import TISSUES, Scanner, scanner
 from scanproof.data.demo.shape import USUAL, HeadShape
 from scanproof.data.demo.warp import displace, random_diffeomorphism, smooth_noise
+from scanproof.errors import ScanproofError
 from scanproof.seeds import generator
 
 #: axial slices are drawn between these heights of the template (voxels of 2 mm; lateral ventricles to vertex)
@@ -29,6 +30,7 @@ def demo_cohort(
     slices: int,
     matrix: Sequence[int],
     seed: int,
+    adjacent: bool = False,
     shape: HeadShape = USUAL,
     te: float = 1.0,
     ti: float = 1.0,
@@ -48,6 +50,8 @@ def demo_cohort(
         matrix: (H, W) of the images, voxels of 2 mm; rows run from anterior to posterior.
         seed: the study's seed; a subject depends on it, the site and the subject's number only, so that a larger
             cohort holds the smaller one.
+        adjacent: slices of a subject lie next to each other, 2 mm apart, as those of a volume do; without it they are
+            spread over the brain.
         shape: of the heads.
         te: echo time, in that of the site's protocol.
         ti: inversion time, in that of the site's protocol.
@@ -56,7 +60,7 @@ def demo_cohort(
         The cohort, with lesion maps as ``findings``.
 
     Raises:
-        ScanproofError: unknown site, a time that is not positive.
+        ScanproofError: unknown site, a time that is not positive, more adjacent slices than there are.
 
     Example:
         >>> cohort = demo_cohort("north", subjects={"test": 2}, slices=3, matrix=(112, 96), seed=1)
@@ -64,12 +68,17 @@ def demo_cohort(
         (6, 1, 112, 96)
     """
     machine = scanner(site).drifted(te=te, ti=ti)
+    if adjacent and slices > HIGHEST_SLICE - LOWEST_SLICE:
+        rule = f"adjacent slices must be at most {HIGHEST_SLICE - LOWEST_SLICE:.0f}"
+        raise ScanproofError(rule, key="slices", value=slices)
     rows: list[dict[str, object]] = []
     images, findings = [], []
     for split, count in subjects.items():
         for number in range(count):
             subject = f"{site}-{split}-{number:03d}"
-            stack, share, labels = _subject(machine, slices=slices, matrix=matrix, seed=seed, name=subject, shape=shape)
+            stack, share, labels = _subject(
+                machine, slices=slices, adjacent=adjacent, matrix=matrix, seed=seed, name=subject, shape=shape
+            )
             images.append(stack)
             findings.append(share >= VISIBLE_SHARE)
             rows += [
@@ -83,17 +92,28 @@ def demo_cohort(
         findings=torch.cat([empty.bool(), *findings]).unsqueeze(1).numpy(),
         cases=case_table(rows),
         acquisition=Acquisition(
-            coils=machine.coils, snr=machine.snr, spacing=(SPACING_MM, SPACING_MM), facts=machine.facts()
+            coils=machine.coils,
+            snr=machine.snr,
+            spacing=(SPACING_MM, SPACING_MM),
+            slice_distance=SPACING_MM if adjacent else None,
+            facts=machine.facts(),
         ),
     )
 
 
 def _subject(
-    machine: Scanner, *, slices: int, matrix: Sequence[int], seed: int, name: str, shape: HeadShape
+    machine: Scanner,
+    *,
+    slices: int,
+    adjacent: bool,
+    matrix: Sequence[int],
+    seed: int,
+    name: str,
+    shape: HeadShape,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Images and lesion shares, float32 (slices, H, W), and labels, bool (slices,), of one subject."""
     rng = generator(seed, "demo", name)
-    pose = _Pose.draw(slices=slices, generator=rng)
+    pose = _Pose.draw(slices=slices, adjacent=adjacent, generator=rng)
     points = pose.points(matrix)
     white, grey, fluid, texture = sample(mni152().maps, points)
     lesions = draw_lesions(points, white, load=LesionLoad(), generator=rng)
@@ -134,10 +154,14 @@ class _Pose:
     warp: torch.Tensor
 
     @classmethod
-    def draw(cls, *, slices: int, generator: torch.Generator) -> _Pose:
-        step = (HIGHEST_SLICE - LOWEST_SLICE) / slices
+    def draw(cls, *, slices: int, adjacent: bool, generator: torch.Generator) -> _Pose:
+        extent = HIGHEST_SLICE - LOWEST_SLICE
+        if adjacent:
+            heights = (extent - slices) * torch.rand((), generator=generator) + torch.arange(slices)
+        else:
+            heights = extent / slices * (torch.arange(slices) + torch.rand(slices, generator=generator))
         return cls(
-            heights=LOWEST_SLICE + step * (torch.arange(slices) + torch.rand(slices, generator=generator)),
+            heights=LOWEST_SLICE + heights,
             angle=0.05 * torch.randn((), generator=generator),
             scale=1 + 0.04 * torch.randn(2, generator=generator),
             warp=random_diffeomorphism(GRID, amplitude_mm=3.5, width_mm=20.0, generator=generator),

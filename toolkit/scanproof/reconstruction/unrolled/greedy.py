@@ -46,7 +46,7 @@ class GreedyLearner:
         Returns:
             The magnitude that the last module gave before it learned, and its loss.
         """
-        problem = Problem.of(*acquired, spatial_dims=self.network.spatial_dims)
+        problem = self.network.problem(*acquired)
         state, loss = self.network.begin(problem), torch.zeros(())
         for number in range(self.network.modules_count):
             state, loss = self.learn(number, state, problem, reference)

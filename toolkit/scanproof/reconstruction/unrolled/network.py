@@ -25,6 +25,7 @@ class UnrolledNetwork(nn.Module):
         modules: consecutive unrolls are split into so many modules, which :meth:`stage` applies one by one.
         keep: what is kept for the backward pass; see :data:`~scanproof.reconstruction.unrolled.memory.Keep`.
         spatial_dims: 2 or 3.
+        encoded_dims: how many of them are encoded in k-space; 2 of 3 for images in time, ``(T, H, W)``.
 
     Raises:
         ScanproofError: modules that do not divide the unrolls, or that would share weights.
@@ -45,6 +46,7 @@ class UnrolledNetwork(nn.Module):
         modules: int = 1,
         keep: Keep = "everything",
         spatial_dims: int = 2,
+        encoded_dims: int | None = None,
     ) -> None:
         super().__init__()
         if unrolls < 1:
@@ -54,7 +56,8 @@ class UnrolledNetwork(nn.Module):
         if shared and modules > 1:
             raise ScanproofError("modules that learn by themselves must not share weights", key="shared", value=shared)
         self.own = nn.ModuleList(make() for _ in range(1 if shared else unrolls))
-        self.unrolls, self.modules_count, self.keep, self.spatial_dims = unrolls, modules, keep, spatial_dims
+        self.unrolls, self.modules_count, self.keep = unrolls, modules, keep
+        self.spatial_dims, self.encoded_dims = spatial_dims, encoded_dims
         if keep == "nothing":
             for unroll in self._all():
                 unroll.make_invertible()
@@ -65,9 +68,13 @@ class UnrolledNetwork(nn.Module):
 
     def estimate(self, kspace: Tensor, mask: Tensor, sensitivities: Tensor) -> Tensor:
         """The complex image, complex64 ``(batch, 1, *spatial)``."""
-        problem = Problem.of(kspace, mask, sensitivities, spatial_dims=self.spatial_dims)
+        problem = self.problem(kspace, mask, sensitivities)
         state = run(self._all(), self.begin(problem), problem, keep=self.keep)
         return self.image(state, problem) * problem.scale
+
+    def problem(self, kspace: Tensor, mask: Tensor, sensitivities: Tensor) -> Problem:
+        """An acquisition as the network sees it."""
+        return Problem.of(kspace, mask, sensitivities, spatial_dims=self.spatial_dims, encoded_dims=self.encoded_dims)
 
     def begin(self, problem: Problem) -> Tensor:
         """What the first unroll is given."""

@@ -16,7 +16,6 @@ from torch import Tensor
 from scanproof.errors import ScanproofError
 from scanproof.reconstruction.unrolled.greedy import GreedyLearner
 from scanproof.reconstruction.unrolled.network import Acquired
-from scanproof.reconstruction.unrolled.problem import Problem
 
 
 def share(modules: int, *, ranks: int, rank: int) -> range:
@@ -48,7 +47,7 @@ def learn_in_pipeline(learner: GreedyLearner, batches: Iterable[tuple[Acquired, 
     losses: list[float] = []
     sending: list[tuple[dist.Work | None, Tensor]] = []
     for acquired, reference in batches:
-        problem = Problem.of(*acquired, spatial_dims=learner.network.spatial_dims)
+        problem = learner.network.problem(*acquired)
         state = learner.network.begin(problem)
         if rank > 0:
             pairs = torch.view_as_real(state).clone()

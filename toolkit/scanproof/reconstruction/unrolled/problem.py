@@ -27,8 +27,16 @@ class Problem:
     scale: Tensor
 
     @classmethod
-    def of(cls, kspace: Tensor, mask: Tensor, sensitivities: Tensor, *, spatial_dims: int = 2) -> Problem:
-        """Of k-space, complex ``(batch, coil, *spatial)``, zero where not sampled.
+    def of(
+        cls,
+        kspace: Tensor,
+        mask: Tensor,
+        sensitivities: Tensor,
+        *,
+        spatial_dims: int = 2,
+        encoded_dims: int | None = None,
+    ) -> Problem:
+        """Of k-space, complex ``(batch, coil, *spatial)``, zero where not sampled; see :class:`SenseOperator`.
 
         An acquisition that is zero keeps its unit.
 
@@ -38,7 +46,7 @@ class Problem:
             >>> problem.zero_filled.abs().sum() > 0
             tensor(True)
         """
-        operator = SenseOperator(sensitivities, mask, spatial_dims=spatial_dims)
+        operator = SenseOperator(sensitivities, mask, spatial_dims=spatial_dims, encoded_dims=encoded_dims)
         image = operator.adjoint(kspace)
         size = torch.quantile(image.abs().flatten(1), 0.95, dim=1)
         # most of a sparse image is zero

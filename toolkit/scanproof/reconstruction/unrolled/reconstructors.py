@@ -53,6 +53,7 @@ class UnrolledReconstructor(Reconstructor):
 
     trainable: ClassVar[bool] = True
     differentiable: ClassVar[bool] = True
+    dimensions: ClassVar[tuple[int, ...]] = (2, 3)
     __signature__: ClassVar[inspect.Signature]
 
     def __init_subclass__(cls) -> None:
@@ -108,7 +109,12 @@ class UnrolledReconstructor(Reconstructor):
     def build(self) -> UnrolledNetwork:
         """The network, not trained."""
         network = UnrolledNetwork(
-            self.unroll, unrolls=self.unrolls, shared=self.shared, modules=self.modules, keep=_KEEP[self.training]
+            self.unroll,
+            unrolls=self.unrolls,
+            shared=self.shared,
+            modules=self.modules,
+            keep=_KEEP[self.training],
+            spatial_dims=self.spatial_dims,
         )
         for part in network.modules():
             if isinstance(part, Regulariser):
@@ -129,12 +135,13 @@ class UnrolledReconstructor(Reconstructor):
         return self.estimate(kspace, mask, sensitivities).abs()
 
     def estimate(self, kspace: Tensor, mask: Tensor, sensitivities: Tensor) -> Tensor:
-        """The complex image behind :meth:`reconstruct`, complex64 (..., 1, H, W)."""
+        """The complex image behind :meth:`reconstruct`, complex64 (..., 1, *spatial)."""
         if self._network is None:
             raise ScanproofError("method must be trained or given weights first", key=type(self).__name__)
-        batch = kspace.shape[:-3]
-        slices = (as_slices(one, batch) for one in (kspace, mask, sensitivities))
-        return self._network.estimate(*slices).reshape(*batch, 1, *kspace.shape[-2:])
+        dims = self.spatial_dims
+        batch = kspace.shape[: -dims - 1]
+        slices = (as_slices(one, batch, spatial_dims=dims) for one in (kspace, mask, sensitivities))
+        return self._network.estimate(*slices).reshape(*batch, 1, *kspace.shape[-dims:])
 
     def fit(
         self,
@@ -184,7 +191,7 @@ class ProximalGradient(UnrolledReconstructor):
 
     def unroll(self) -> Unroll:
         """See :meth:`UnrolledReconstructor.unroll`."""
-        return ProximalStep(features=self.features, blocks=self.blocks)
+        return ProximalStep(features=self.features, blocks=self.blocks, spatial_dims=self.spatial_dims)
 
 
 class Modl(UnrolledReconstructor):
@@ -216,7 +223,7 @@ class Modl(UnrolledReconstructor):
 
     def unroll(self) -> Unroll:
         """See :meth:`UnrolledReconstructor.unroll`."""
-        return ModlStep(**self.step)  # type: ignore[arg-type]
+        return ModlStep(**self.step, spatial_dims=self.spatial_dims)  # type: ignore[arg-type]
 
 
 class VarNet(UnrolledReconstructor):
@@ -238,7 +245,7 @@ class VarNet(UnrolledReconstructor):
 
     def unroll(self) -> Unroll:
         """See :meth:`UnrolledReconstructor.unroll`."""
-        return VariationalStep(features=self.features)
+        return VariationalStep(features=self.features, spatial_dims=self.spatial_dims)
 
 
 def _check_name(name: str, value: str, known: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from scanproof.errors import ScanproofError
 from scanproof.physics.fft import kspace_to_image
 from scanproof.reconstruction.unrolled.problem import Problem
 from scanproof.reconstruction.unrolled.unrolls import Unroll
@@ -43,12 +44,20 @@ class VariationalStep(Unroll):
     def image(state: Tensor, problem: Problem) -> Tensor:
         """See :meth:`Unroll.image`."""
         operator = problem.operator
-        coils = kspace_to_image(state, spatial_dims=operator.spatial_dims)
+        coils = kspace_to_image(state, spatial_dims=operator.encoded_dims)
         return (operator.sensitivities.conj() * coils).sum(dim=-operator.spatial_dims - 1, keepdim=True)
 
     def forward(self, image: Tensor, problem: Problem) -> Tensor:
-        """See :meth:`Unroll.forward`; k-space, complex ``(batch, coil, *spatial)``."""
+        """See :meth:`Unroll.forward`; k-space, complex ``(batch, coil, *spatial)``.
+
+        Raises:
+            ScanproofError: images in time, which MONAI's block would transform along time, too.
+        """
         operator = problem.operator
+        if operator.encoded_dims != operator.spatial_dims:
+            raise ScanproofError(
+                "variational network must encode all axes", key="encoded_dims", value=operator.encoded_dims
+            )
         mask = operator.mask.reshape((1,) * (image.ndim - operator.mask.ndim) + operator.mask.shape)
         maps = torch.view_as_real(operator.sensitivities.expand_as(image).contiguous())
         # MONAI's U-Net divides by the standard deviation of the image: what is empty is left out
