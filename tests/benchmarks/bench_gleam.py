@@ -5,7 +5,11 @@ mode: bytes that autograd stores at a time (what checkpointing computes anew is 
 resident memory during steps above what it was before, which holds everything but the weights (Linux; the share of
 gradients and of the optimiser's state is shown apart). PSNR is that of test slices after equal steps.
 
+With ``--processes``, greedy learning in several processes is timed against one, in turn, a thread each, and the
+weights are compared.
+
     python tests/benchmarks/bench_gleam.py --json build/bench/gleam.json
+    python tests/benchmarks/bench_gleam.py --dimensions 3 --matrix 48 --features 16 --numbers 4 8 16
 """
 
 from __future__ import annotations
@@ -16,17 +20,20 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from scanproof.data.demo.generator import demo_cohort
 from scanproof.data.keys import KSPACE, MASK, REFERENCE, SENSITIVITIES
 from scanproof.reconstruction.unrolled.greedy import GreedyLearner
 from scanproof.reconstruction.unrolled.network import Acquired, UnrolledNetwork
+from scanproof.reconstruction.unrolled.pipeline import gather, learn_in_pipeline
 from scanproof.reconstruction.unrolled.reconstructors import Modl, ProximalGradient
 from scanproof.study.acquire import AcquiredCohort, Sampling
 
@@ -34,10 +41,19 @@ METHODS = {"proximal_gradient": ProximalGradient, "modl": Modl}
 MODES = ("end_to_end", "checkpointing", "invertible", "greedy")
 
 
-def batches(split: str, *, slices: int, batch: int, matrix: int) -> list[tuple[Acquired, Tensor]]:
-    """Slices of a demo site, eight coils, every fourth line at random."""
-    cohort = demo_cohort("north", subjects={split: slices}, slices=1, matrix=(matrix, matrix), seed=1)
-    sampling = Sampling(mask="random", acceleration=4, center_fraction=0.08)
+def batches(
+    split: str, *, slices: int, batch: int, matrix: int, dimensions: Literal[2, 3] = 2
+) -> list[tuple[Acquired, Tensor]]:
+    """Slices of a demo site, eight coils, every fourth line at random; or volumes of eight slices."""
+    cohort = demo_cohort(
+        "north",
+        subjects={split: slices},
+        slices=8 if dimensions == 3 else 1,
+        adjacent=dimensions == 3,
+        matrix=(matrix, matrix),
+        seed=1,
+    )
+    sampling = Sampling(mask="random", acceleration=4, center_fraction=0.08, dimensions=dimensions)
     samples = AcquiredCohort(cohort, sampling=sampling, seed=1)[:slices]
     groups = [samples[start : start + batch] for start in range(0, slices, batch)]
     return [
@@ -56,6 +72,7 @@ def make(arguments: argparse.Namespace, *, unrolls: int, mode: str) -> tuple[Unr
     if mode == "greedy":
         options["modules"] = unrolls // arguments.module
     method = METHODS[arguments.method](learning_rate=arguments.learning_rate, **options)
+    method.in_dimensions(arguments.dimensions)
     network = method.build()
     return network, GreedyLearner(network, method.options.optimiser, clip=method.options.clip)
 
@@ -64,8 +81,8 @@ def psnr(network: UnrolledNetwork, data: list[tuple[Acquired, Tensor]]) -> float
     values = []
     with torch.no_grad():
         for acquired, reference in data:
-            error = (network(acquired) - reference).square().mean(dim=(1, 2, 3)).sqrt()
-            values += (20 * torch.log10(reference.amax(dim=(1, 2, 3)) / error)).tolist()
+            error = (network(acquired) - reference).flatten(1).square().mean(dim=1).sqrt()
+            values += (20 * torch.log10(reference.flatten(1).amax(dim=1) / error)).tolist()
     return statistics.mean(values)
 
 
@@ -103,7 +120,13 @@ def resident(what: str) -> int:
 def measure_memory(arguments: argparse.Namespace) -> dict[str, float]:
     """Memory of one mode, in MiB; run in a process of its own."""
     network, learner = make(arguments, unrolls=arguments.unrolls, mode=arguments.mode)
-    data = batches("train", slices=arguments.batch, batch=arguments.batch, matrix=arguments.matrix)
+    data = batches(
+        "train",
+        slices=arguments.batch,
+        batch=arguments.batch,
+        matrix=arguments.matrix,
+        dimensions=arguments.dimensions,
+    )
     weights = sum(p.numel() * p.element_size() for p in network.parameters())
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
@@ -127,6 +150,56 @@ def measure_memory(arguments: argparse.Namespace) -> dict[str, float]:
     }
 
 
+def learn(rank: int, arguments: argparse.Namespace, folder: str) -> None:
+    """Greedy learning with each process its share of the modules, several times; writes seconds and weights."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=arguments.processes)
+    data = batches(
+        "train",
+        slices=8 * arguments.batch,
+        batch=arguments.batch,
+        matrix=arguments.matrix,
+        dimensions=arguments.dimensions,
+    )
+    seconds: dict[str, list[float]] = {"one": [], "several": []}
+    found: dict[str, Tensor] = {}
+    for turn in range(arguments.turns + 1):
+        for way in seconds:
+            network, learner = make(arguments, unrolls=arguments.processes_unrolls, mode="greedy")
+            dist.barrier()
+            began = time.perf_counter()
+            if way == "several":
+                learn_in_pipeline(learner, data)
+            elif rank == 0:
+                for batch in data:
+                    learner.step(*batch)
+            dist.barrier()
+            if turn:  # the first warms up
+                seconds[way].append(time.perf_counter() - began)
+            if way == "several":
+                gather(learner)
+            found[way] = torch.cat([p.detach().flatten() for p in network.parameters()])
+    if rank == 0:
+        same = torch.equal(found["one"], found["several"])
+        result = {way: statistics.median(values) for way, values in seconds.items()} | {"same": same}
+        Path(folder, "result.json").write_text(json.dumps(result))
+    dist.destroy_process_group()
+
+
+def measure_processes(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Seconds of eight batches in one process and in several, and whether the weights are the same."""
+    with tempfile.TemporaryDirectory() as folder:
+        torch.multiprocessing.spawn(learn, args=(arguments, folder), nprocs=arguments.processes)
+        result: dict[str, Any] = json.loads(Path(folder, "result.json").read_text())
+    speed = result["one"] / result["several"]
+    print(
+        f"{arguments.processes_unrolls} unrolls, {arguments.processes} processes: {speed:.2f} times as fast as one "
+        f"({result['several']:.2f} s and {result['one']:.2f} s for eight batches), "
+        f"weights {'the same to the bit' if result['same'] else 'DIFFER'}"
+    )
+    return result | {"speed": speed}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path)
@@ -136,6 +209,11 @@ def main() -> None:
     parser.add_argument("--numbers", type=int, nargs="+", default=[4, 8, 16, 24])
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--matrix", type=int, default=96)
+    parser.add_argument("--dimensions", type=int, choices=[2, 3], default=2, help="3: volumes of eight slices")
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
+    parser.add_argument("--processes", type=int, default=2, help="for greedy learning side by side; 1 leaves it out")
+    parser.add_argument("--processes-unrolls", type=int, default=16)
+    parser.add_argument("--turns", type=int, default=5, help="of one process and several")
     parser.add_argument("--steps", type=int, default=5, help="that are timed")
     parser.add_argument("--train-steps", type=int, default=0, help="after which PSNR is measured")
     parser.add_argument("--learning-rate", type=float, default=3e-4)
@@ -147,12 +225,13 @@ def main() -> None:
         print(json.dumps(measure_memory(arguments)))
         return
     rows = []
-    training = batches("train", slices=8 * arguments.batch, batch=arguments.batch, matrix=arguments.matrix)
-    test = batches("test", slices=8, batch=4, matrix=arguments.matrix)
+    size: dict[str, Any] = {"matrix": arguments.matrix, "dimensions": arguments.dimensions}
+    training = batches("train", slices=8 * arguments.batch, batch=arguments.batch, **size)
+    test = batches("test", slices=8, batch=4, **size)
     print(f"{'unrolls':>7} {'mode':<14} {'stored MiB':>10} {'grown MiB':>9} {'state MiB':>9} {'step s':>7} {'PSNR':>6}")
     for unrolls in arguments.numbers:
-        made = {mode: make(arguments, unrolls=unrolls, mode=mode) for mode in MODES}
-        seconds: dict[str, list[float]] = {mode: [] for mode in MODES}
+        made = {mode: make(arguments, unrolls=unrolls, mode=mode) for mode in arguments.modes}
+        seconds: dict[str, list[float]] = {mode: [] for mode in arguments.modes}
         for step in range(arguments.steps + 1):
             for mode, (_, learner) in made.items():
                 began = time.perf_counter()
@@ -172,9 +251,11 @@ def main() -> None:
                 f"{row['gradients_and_state']:>9.1f} {row['seconds']:>7.3f} {row['psnr']:>6.2f}",
                 flush=True,
             )
+    side_by_side = measure_processes(arguments) if arguments.processes > 1 else None
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps({"arguments": vars(arguments) | {"json": None}, "rows": rows}, indent=1))
+        content = {"arguments": vars(arguments) | {"json": None}, "rows": rows, "processes": side_by_side}
+        arguments.json.write_text(json.dumps(content, indent=1))
 
 
 if __name__ == "__main__":
