@@ -31,6 +31,7 @@ def test_counts_by_hand(planned) -> None:
     assert count_by_kind(planned().tasks) == {
         "cohort": 2,
         "fit_reconstruction": 1,
+        "load_reconstruction": 0,
         "reconstruct": 19,
         "train_classifier": 4,
         "predict": 72,
@@ -149,6 +150,7 @@ def test_a_shift_of_the_acquisition_trains_nothing(planned, small, shift: dict, 
     assert count_by_kind(new) == {
         "cohort": cohorts,
         "fit_reconstruction": 0,
+        "load_reconstruction": 0,
         "reconstruct": 4,  # two sites, two methods
         "train_classifier": 0,
         "predict": 16,

@@ -20,6 +20,8 @@ from scanproof.errors import ScanproofError
 from scanproof.tracking.client import connect
 from scanproof.tracking.experiment import prepare
 from scanproof.tracking.model import TrackedStudy
+from scanproof.tracking.register import NewVersion, register_version
+from scanproof.tracking.registry import fetch, find_version
 from scanproof.tracking.server import serve_ui, study_addresses, ui_address, ui_command
 from scanproof.tracking.study_log import log_study
 from scanproof.tracking.uri import default_tracking_uri
@@ -113,6 +115,34 @@ def test_study_is_logged_to_a_server_as_to_a_database(server: Server, make_study
     stored = list((Path(server.uri.removeprefix("sqlite:///")).parent / "artifacts").rglob("report.html"))
     assert [path.read_text() for path in stored] == [study.report.read_text()]
     assert not list(server.folder.iterdir())  # nothing strays into the working folder
+
+
+def test_models_come_back_from_a_server(
+    server: Server, make_study: Callable[..., TrackedStudy], tmp_path: Path
+) -> None:
+    folder = tmp_path / "saved"
+    folder.mkdir()
+    (folder / "MLmodel").write_text("flavors: {}\n")
+    (folder / "weights.safetensors").write_bytes(bytes(range(64)))
+    (record,) = make_study().training
+    new = NewVersion(
+        name="knee.unet",
+        folder=folder,
+        experiment="remote",
+        training=record,
+        tags={"model_sha256": record.model_sha256, "method": "unet", "options": "{}"},
+        description="a network",
+    )
+    version, is_new = register_version(new, uri=server.address)
+    assert (version.uri, is_new) == ("models:/knee.unet/1", True)
+    assert register_version(new, uri=server.address) == (version, False)
+    assert find_version(server.address, "knee.unet", number="1") == version
+    copy = fetch(server.address, version, downloads=tmp_path / "models")
+    assert {path.name: path.read_bytes() for path in copy.iterdir()} == {
+        path.name: path.read_bytes() for path in folder.iterdir()
+    }
+    assert fetch(server.address, version, downloads=tmp_path / "models") == copy
+    assert list((tmp_path / "models").iterdir()) == [copy]
 
 
 @pytest.mark.browser

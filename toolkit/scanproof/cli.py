@@ -12,6 +12,7 @@ import typer
 from scanproof.errors import ScanproofError
 
 if TYPE_CHECKING:
+    from scanproof.study.definition import Study
     from scanproof.study.run import Finished
 
 app = typer.Typer(
@@ -60,11 +61,10 @@ def run(
 ) -> None:
     """Run a study: results, report and MLflow runs."""
     from scanproof.progress import show_progress
-    from scanproof.study.load import load_study
     from scanproof.study.run import Workspace, run_study
     from scanproof.tracking.uri import resolve_tracking_uri
 
-    definition = load_study(study, data=data, manifest=manifest)
+    definition = _load(study, data, manifest, tracking_uri, root)
     uri = None if no_tracking else resolve_tracking_uri(tracking_uri, root)
     try:
         with show_progress(definition.name) as progress:
@@ -86,16 +86,21 @@ def run(
 
 
 @app.command()
-def plan(study: StudyFile, data: Data = None, manifest: Manifest = None, root: Root = Path("mlruns")) -> None:
+def plan(
+    study: StudyFile,
+    data: Data = None,
+    manifest: Manifest = None,
+    tracking_uri: TrackingUri = None,
+    root: Root = Path("mlruns"),
+) -> None:
     """Show what a study would compute, and how much of it is finished already."""
     from rich.console import Console
     from rich.table import Table
 
     from scanproof.study.executor import count_by_kind, missing_tasks
-    from scanproof.study.load import load_study
     from scanproof.study.run import Workspace, plan_study
 
-    definition = load_study(study, data=data, manifest=manifest)
+    definition = _load(study, data, manifest, tracking_uri, root)
     workspace = Workspace(root=root)
     tasks = plan_study(definition, workspace).tasks
     store = workspace.store
@@ -124,14 +129,14 @@ def tables(
     ] = None,
     data: Data = None,
     manifest: Manifest = None,
+    tracking_uri: TrackingUri = None,
     root: Root = Path("mlruns"),
 ) -> None:
     """Write what a finished study found on images as CSV and Markdown, for a manuscript."""
-    from scanproof.study.load import load_study
     from scanproof.study.run import Workspace
     from scanproof.study.tables import export_tables
 
-    definition = load_study(study, data=data, manifest=manifest)
+    definition = _load(study, data, manifest, tracking_uri, root)
     command = f"scanproof run {study}"
     written = export_tables(
         definition, Workspace(root=root), output, command=command, against=against, metrics=metric or ()
@@ -186,13 +191,12 @@ def tune(
     root: Root = Path("mlruns"),
 ) -> None:
     """Search for the settings of an un-trained reconstruction: a preset, a page and MLflow runs."""
-    from scanproof.study.load import load_study
     from scanproof.tracking.uri import resolve_tracking_uri
     from scanproof.tuning.console import TrialLines, show
     from scanproof.tuning.run import Effort, tune as run_search
     from scanproof.tuning.search import Request
 
-    definition = load_study(study, data=data, manifest=manifest)
+    definition = _load(study, data, manifest, tracking_uri, root)
     lines = TrialLines(definition.name)
     try:
         tuned = run_search(
@@ -218,6 +222,50 @@ def tune(
         print("scanproof: interrupted; finished trials are kept, run again to go on", file=sys.stderr)
         raise typer.Exit(130) from None
     show(tuned)
+
+
+@app.command()
+def register(
+    study: StudyFile,
+    reconstruction: Annotated[
+        str, typer.Argument(metavar="RECONSTRUCTION", help="Its name in the study.", show_default=False)
+    ],
+    name: Annotated[
+        str | None, typer.Option("--as", metavar="NAME", help="Of the registered model; default STUDY-RECONSTRUCTION.")
+    ] = None,
+    acceleration: Annotated[
+        float | None, typer.Option("--acceleration", "-R", help="Where the study trained it for several.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Write the model into this folder, besides.")
+    ] = None,
+    data: Data = None,
+    manifest: Manifest = None,
+    tracking_uri: TrackingUri = None,
+    root: Root = Path("mlruns"),
+) -> None:
+    """Put a trained reconstruction into MLflow's model registry, for other studies to load."""
+    from scanproof.study.register import register_reconstruction
+    from scanproof.study.run import Workspace
+    from scanproof.tracking.uri import resolve_tracking_uri
+
+    options = {"--data": data, "--manifest": manifest, "--root": None if root == Path("mlruns") else root}
+    given = [part for option, value in options.items() if value for part in (option, str(value))]
+    registered = register_reconstruction(
+        _load(study, data, manifest, tracking_uri, root),
+        Workspace(root=root),
+        reconstruction,
+        uri=resolve_tracking_uri(tracking_uri, root),
+        name=name,
+        acceleration=acceleration,
+        folder=output,
+        command=["scanproof", "run", str(study), *given],
+    )
+    version = registered.version
+    if not registered.new:
+        said = f"the same network is version {version.number} of {version.name} already; nothing was added"
+        print(f"scanproof: {said}", file=sys.stderr)
+    print(version.uri)
 
 
 @app.command()
@@ -310,6 +358,20 @@ def gallery(
     choice = [] if index is None else ["--slice", str(index)]
     command = _command("gallery", image, shift, [output], *choice)
     print(write_gallery(rows, path, text=anatomies.text, command=command))
+
+
+def _load(study: Path, data: Path | None, manifest: Path | None, tracking_uri: str | None, root: Path) -> Study:
+    """The definition in a study file; what a reader must know of its saved reconstructions is said at once."""
+    from scanproof.study.load import load_study
+    from scanproof.study.model_notes import model_warnings
+    from scanproof.study.model_source import ModelSource
+
+    definition = load_study(
+        study, data=data, manifest=manifest, models=ModelSource(root=root, tracking_uri=tracking_uri)
+    )
+    for warning in model_warnings(definition):
+        print(f"scanproof: warning: {warning}", file=sys.stderr)
+    return definition
 
 
 def _command(name: str, image: Path | None, shifts: list[str] | None, files: list[Path] | None, *more: str) -> str:

@@ -74,6 +74,7 @@ class Provenance:
         created: ISO 8601 date and time.
         sites: the sites of the study.
         level: coverage of every interval in the results table, in (0, 1).
+        notes: sentences about what was tested that a reader must not miss, e.g. where networks came from.
 
     Raises:
         ScanproofError: ``level`` outside (0, 1).
@@ -93,6 +94,7 @@ class Provenance:
     created: str
     sites: Sequence[SiteFacts]
     level: float = 0.95
+    notes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not 0 < self.level < 1:

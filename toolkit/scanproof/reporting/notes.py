@@ -53,6 +53,7 @@ def scope(results: pd.DataFrame, curves: Curves, provenance: Provenance) -> list
         f"{tested}, {_readers(results)}.",
         disturbed if shifts else "No shift was tested.",
         f"Evaluated at {counted(len(real_sites(results)), 'site')}.",
+        *provenance.notes,
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from scanproof.classification import CLASSIFIERS
 from scanproof.classification.norms import Norm
@@ -17,10 +17,10 @@ from scanproof.evaluation.image_metrics import DEFAULT_METRICS, IMAGE_METRICS, c
 from scanproof.evaluation.table import ADVERSARIAL, ALL_SHIFTS, CLEAN
 from scanproof.reconstruction import RECONSTRUCTORS
 from scanproof.study.acquisition_shifts import RENDERED, accelerate, check_dimensions
-from scanproof.study.fields import Model, once, plain_name
+from scanproof.study.fields import Model, Options, once, plain_name
+from scanproof.study.model_description import SavedModel
 from scanproof.study.shift_plans import AnyShiftPlan
 
-Options = dict[str, bool | int | float | str | list[bool | int | float | str] | None]
 Matrix = tuple[Annotated[int, Field(ge=16, le=4096)], Annotated[int, Field(ge=16, le=4096)]]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -141,6 +141,24 @@ class ReconstructionPlan(Model):
         description="name of a trained reconstruction of this study whose weights and options are taken over, so "
         "that nothing is trained twice; own options come on top",
     )
+    model: str | None = Field(
+        None,
+        description="saved reconstruction to load instead of training one: models:/NAME/VERSION, models:/NAME@ALIAS or "
+        "its folder, relative to the study file; method and options come from it",
+    )
+    model_sha256: str | None = Field(None, description="hash of the weights that the saved reconstruction must have")
+    _saved: SavedModel | None = PrivateAttr(None)
+
+    @property
+    def saved(self) -> SavedModel | None:
+        """The saved reconstruction that :attr:`model` names, once the study file is loaded."""
+        return self._saved
+
+    def with_saved(self, saved: SavedModel | None) -> Self:
+        """The same, and where the saved reconstruction was found; it belongs to the machine, not to the definition."""
+        plan = self.model_copy()
+        plan._saved = saved
+        return plan
 
     @model_validator(mode="before")
     @classmethod
@@ -161,8 +179,17 @@ class ReconstructionPlan(Model):
         return self
 
     @model_validator(mode="after")
+    def _model_is_resolved(self) -> Self:
+        if self.model is None and self.model_sha256 is not None:
+            raise ScanproofError("model_sha256 must stand beside the model that it is of", value=self.model_sha256)
+        if self.model is not None and self.model_sha256 is None:
+            raise ScanproofError("model must be read with the study file, to know its weights", value=self.model)
+        return self
+
+    @model_validator(mode="after")
     def _seed_is_of_a_training(self) -> Self:
-        trains = getattr(RECONSTRUCTORS.factory(self.method), "trainable", False) and self.weights_from is None
+        given = self.weights_from is not None or self.model is not None
+        trains = getattr(RECONSTRUCTORS.factory(self.method), "trainable", False) and not given
         if self.training_seed and not trains:
             raise ScanproofError(
                 f"{self.name} must be trained to have a seed of its training",

@@ -118,6 +118,7 @@ def _run_in_processes(
 _COST = {
     "cohort": 50,
     "fit_reconstruction": 1000,
+    "load_reconstruction": 5,
     "reconstruct": 20,
     "train_classifier": 500,
     "predict": 1,

@@ -9,13 +9,17 @@ from pydantic import BaseModel, ConfigDict
 
 T = TypeVar("T")
 
+#: options of a method, as YAML gives them
+Options = dict[str, bool | int | float | str | list[bool | int | float | str] | None]
+
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class Model(BaseModel):
     """Base of all parts of a definition: unknown keys are errors, nothing changes once it is read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    # pydantic below 2.10 warns of fields such as model_sha256
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
 
 
 def once(values: list[T], what: str) -> list[T]:

@@ -16,6 +16,7 @@ _ROOT = Path(scanproof.__file__).parent
 ROOMS: dict[str, tuple[str, ...]] = {
     "cohort": ("data",),
     "fit_reconstruction": ("data", "physics", "training", "reconstruction", "study/acquire.py"),
+    "load_reconstruction": ("study/saved_model.py", "study/model_description.py"),
     "reconstruct": (
         "data",
         "physics",
@@ -35,6 +36,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
 _LIBRARIES: dict[str, tuple[str, ...]] = {
     "cohort": ("torch", "numpy", "monai", "nibabel", "nilearn"),
     "fit_reconstruction": ("torch", "numpy", "monai", "pytorch-ignite"),
+    "load_reconstruction": ("numpy", "safetensors"),
     "reconstruct": ("torch", "numpy", "monai", "torchmetrics"),
     "train_classifier": ("torch", "numpy", "monai", "pytorch-ignite"),
     "predict": ("torch", "numpy", "monai"),

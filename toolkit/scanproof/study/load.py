@@ -11,6 +11,9 @@ from yaml.constructor import ConstructorError
 
 from scanproof.errors import ScanproofError, unknown_name
 from scanproof.study.definition import DemoData, NiftiData, Study
+from scanproof.study.model_description import SavedModel
+from scanproof.study.model_notes import check_dimensions
+from scanproof.study.model_source import ModelSource, with_model
 from scanproof.study.shift_plans import CompositionPlan, ShiftPlan
 
 #: which model of several a part of an error's location stands for; no key has such a name
@@ -22,21 +25,26 @@ _VARIANTS: dict[str, type[BaseModel]] = {
 }
 
 
-def load_study(path: Path, *, data: Path | None = None, manifest: Path | None = None) -> Study:
+def load_study(
+    path: Path, *, data: Path | None = None, manifest: Path | None = None, models: ModelSource | None = None
+) -> Study:
     """Read and check a study file.
 
     Args:
         path: YAML file.
         data: folder of NIfTI volumes to run the study on instead of its own data.
         manifest: CSV of that folder; default ``cohort.csv`` in it.
+        models: where saved reconstructions are looked up; default below ``mlruns``.
 
     Returns:
-        The definition with every default filled in and paths made absolute.
+        The definition with every default filled in, paths made absolute and saved reconstructions found.
 
     Raises:
-        ScanproofError: unreadable file, YAML error, unknown key, wrong value or unknown method.
+        ScanproofError: unreadable file, YAML error, unknown key, wrong value, unknown method, or a saved
+            reconstruction that is not there or must not be read.
     """
     content = _with_presets(_read_yaml(path), base=path.parent)
+    content, saved = _with_models(content, path=path, models=models or ModelSource())
     if manifest is not None and data is None:
         raise ScanproofError("--manifest needs --data", value=str(manifest))
     if data is not None:
@@ -47,7 +55,11 @@ def load_study(path: Path, *, data: Path | None = None, manifest: Path | None = 
         raise _explain(error, path) from None
     except ScanproofError as error:
         raise ScanproofError(error.rule, file=path, key=error.key, value=error.value, hint=error.hint) from None
-    return _resolve(study, base=path.parent)
+    for number, plan in enumerate(study.reconstruction):
+        if plan.name in saved:
+            check_dimensions(study, saved[plan.name], file=path, key=f"reconstruction[{number}].model")
+    plans = [plan.with_saved(saved.get(plan.name)) for plan in study.reconstruction]
+    return _resolve(study.model_copy(update={"reconstruction": plans}), base=path.parent)
 
 
 def _local_data(own: object, data: Path, manifest: Path | None) -> dict[str, object]:
@@ -81,6 +93,31 @@ def _with_preset(plan: object, *, base: Path) -> object:
 
     own = {name: value for name, value in options.items() if name != "preset"}
     return {**plan, "options": {**read_preset_file(base / preset), **own}}
+
+
+def _with_models(
+    content: dict[str, object], *, path: Path, models: ModelSource
+) -> tuple[dict[str, object], dict[str, SavedModel]]:
+    """The content with what saved reconstructions say of themselves, and these by the entry's name."""
+    plans = content.get("reconstruction")
+    saved: dict[str, SavedModel] = {}
+    if not isinstance(plans, list):
+        return content, saved
+    filled: list[object] = []
+    for number, plan in enumerate(plans):
+        if isinstance(plan, dict) and isinstance(plan.get("model"), str):
+            key = f"reconstruction[{number}]"
+            try:
+                found = models.find(plan["model"], base=path.parent)
+            except ScanproofError as error:
+                raise ScanproofError(str(error), file=path, key=f"{key}.model") from None
+            try:
+                plan = with_model(plan, found)
+            except ScanproofError as error:
+                raise ScanproofError(str(error), file=path, key=key) from None
+            saved[str(plan.get("name"))] = found
+        filled.append(plan)
+    return {**content, "reconstruction": filled}, saved
 
 
 def _resolve(study: Study, *, base: Path) -> Study:

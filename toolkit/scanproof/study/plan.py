@@ -55,7 +55,15 @@ class Task:
 
 
 #: order in which ready tasks are started: long chains first, so that workers do not idle at the end
-KINDS = ("cohort", "fit_reconstruction", "reconstruct", "train_classifier", "predict", "evaluate")
+KINDS = (
+    "cohort",
+    "fit_reconstruction",
+    "load_reconstruction",
+    "reconstruct",
+    "train_classifier",
+    "predict",
+    "evaluate",
+)
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,7 @@ class Plan:
         tasks: every task once, inputs before those who read them.
         cohorts: site to its cohort task, that of the clean condition.
         fits: trained reconstructions.
+        networks: (reconstruction, acceleration) to the task that gives its weights, trained or loaded.
         classifiers: trained classifiers.
         reconstructions: test-split reconstructions.
         result: the task that gives the results table.
@@ -74,6 +83,7 @@ class Plan:
     tasks: Sequence[Task]
     cohorts: Mapping[str, Task]
     fits: Sequence[Task]
+    networks: Mapping[tuple[str, float], Task]
     classifiers: Sequence[Task]
     reconstructions: Sequence[Task]
     result: Task
@@ -117,6 +127,7 @@ class _Planner:
             for source in sources
         }
         self._fits: dict[tuple[str, float], Task] = {}
+        self._networks: dict[tuple[str, float], Task] = {}
         self._rendered: dict[tuple[str, str], Task] = {}
 
     def plan(self) -> Plan:
@@ -137,6 +148,7 @@ class _Planner:
             tasks=_in_order(result),
             cohorts=self.cohorts,
             fits=list(self._fits.values()),
+            networks=self._networks,
             classifiers=classifiers,
             reconstructions=reconstructions,
             result=result,
@@ -194,11 +206,27 @@ class _Planner:
         other = method_version(RECONSTRUCTORS.location(method.method))
         return {**params, "package": other} if other else params
 
-    def _fit(self, method: ReconstructionPlan, acceleration: float) -> tuple[Task, ...]:
+    def _network(self, method: ReconstructionPlan, acceleration: float) -> tuple[Task, ...]:
+        """The task that gives a method its weights, if it has any."""
         if not RECONSTRUCTORS.factory(method.method).trainable:  # type: ignore[attr-defined]
             return ()
+        source = method
         if method.weights_from is not None:
-            method = next(other for other in self.study.reconstruction if other.name == method.weights_from)
+            source = next(other for other in self.study.reconstruction if other.name == method.weights_from)
+        task = self._fit(source, acceleration) if source.model is None else self._load(source)
+        self._networks[method.name, acceleration] = task
+        return (task,)
+
+    def _load(self, method: ReconstructionPlan) -> Task:
+        if method.saved is None:
+            raise ScanproofError("model must be found when the study file is read", key=method.name, value=method.model)
+        return Task(
+            "load_reconstruction",
+            {"threads": self.study.compute.threads, **self._method(method), "model_sha256": method.model_sha256},
+            local={"folder": str(method.saved.folder)},
+        )
+
+    def _fit(self, method: ReconstructionPlan, acceleration: float) -> Task:
         if (method.name, acceleration) not in self._fits:
             self._fits[method.name, acceleration] = Task(
                 "fit_reconstruction",
@@ -210,7 +238,7 @@ class _Planner:
                 },
                 {"cohorts": tuple(self.cohorts[site] for site in self.training_sites)},
             )
-        return (self._fits[method.name, acceleration],)
+        return self._fits[method.name, acceleration]
 
     def _reconstruct(
         self, method: ReconstructionPlan, acceleration: float, *, site: str, split: str, condition: Condition
@@ -235,7 +263,7 @@ class _Planner:
         versions = {part.name: method_version(SHIFTS.location(part.name)) for part in condition.artifacts}
         if any(versions.values()):
             params["shift_packages"] = versions
-        inputs = {"cohort": (self._cohort(site, condition),), "model": self._fit(method, acceleration)}
+        inputs = {"cohort": (self._cohort(site, condition),), "model": self._network(method, acceleration)}
         return Task("reconstruct", params, inputs)
 
     def _image_metrics(self, split: str) -> list[str]:

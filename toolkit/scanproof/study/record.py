@@ -12,7 +12,8 @@ import pandas as pd
 from scanproof.data.cohort import SPLITS
 from scanproof.evaluation.table import CLEAN
 from scanproof.study.plan import Plan, Task
-from scanproof.study.store import Store
+from scanproof.study.saved_model import hash_weights
+from scanproof.study.store import Payload, Store
 from scanproof.study.tasks import read_cohort, read_images
 
 if TYPE_CHECKING:
@@ -60,25 +61,21 @@ def training_params(params: Mapping[str, Any]) -> dict[str, object]:
 
 def training_records(plan: Plan, store: Store) -> list[TrainingRecord]:
     """One record a trained network."""
+    return [training_record(task, store.get(task.key)) for task in [*plan.fits, *plan.classifiers]]
+
+
+def training_record(task: Task, payload: Payload) -> TrainingRecord:
+    """The record of a training from what it left in the store."""
     from scanproof.tracking.model import TrainingRecord
 
-    records = []
-    for task in [*plan.fits, *plan.classifiers]:
-        payload = store.get(task.key)
-        weights = hashlib.sha256()
-        for name in sorted(payload.arrays):
-            weights.update(name.encode() + payload.arrays[name].tobytes())
-        records.append(
-            TrainingRecord(
-                key=task.key,
-                name=training_name(task.params),
-                kind="reconstruction" if task.kind == "fit_reconstruction" else "classifier",
-                params=training_params(task.params),
-                history=payload.tables["history"],
-                model_sha256=weights.hexdigest(),
-            )
-        )
-    return records
+    return TrainingRecord(
+        key=task.key,
+        name=training_name(task.params),
+        kind="reconstruction" if task.kind == "fit_reconstruction" else "classifier",
+        params=training_params(task.params),
+        history=payload.tables["history"],
+        model_sha256=hash_weights(payload.arrays),
+    )
 
 
 def cohort_tables(plan: Plan, store: Store) -> dict[str, pd.DataFrame]:
@@ -88,13 +85,14 @@ def cohort_tables(plan: Plan, store: Store) -> dict[str, pd.DataFrame]:
 
 def data_hashes(plan: Plan, store: Store) -> dict[str, str]:
     """Site to a hash of its images and labels."""
-    hashes = {}
-    for site, task in plan.cohorts.items():
-        payload = store.get(task.key)
-        digest = hashlib.sha256(payload.arrays["images"].tobytes())
-        digest.update(payload.tables["cases"].to_csv(index=False).encode())
-        hashes[site] = digest.hexdigest()
-    return hashes
+    return {site: data_hash(store.get(task.key)) for site, task in plan.cohorts.items()}
+
+
+def data_hash(cohort: Payload) -> str:
+    """Hash of the images and labels that a ``cohort`` task gave."""
+    digest = hashlib.sha256(cohort.arrays["images"].tobytes())
+    digest.update(cohort.tables["cases"].to_csv(index=False).encode())
+    return digest.hexdigest()
 
 
 def site_facts(plan: Plan, store: Store) -> list[SiteFacts]:

@@ -21,6 +21,8 @@ from scanproof.study import record
 from scanproof.study.definition import DemoData, NiftiData, Study
 from scanproof.study.executor import Tracking, execute
 from scanproof.study.fingerprint import code_version, library_versions
+from scanproof.study.model_notes import model_notes
+from scanproof.study.model_source import is_registered
 from scanproof.study.plan import Plan, Task, make_plan
 from scanproof.study.store import Store, write_atomically
 
@@ -183,8 +185,18 @@ def shows_images(study: Study) -> bool:
 
 
 def public_definition(study: Study) -> dict[str, Any]:
-    """A definition in plain types, without the places of local files: they belong to the site and change no result."""
-    return study.model_dump(mode="json", exclude={"data": {"manifest", "root"}})
+    """A definition in plain types, without the places of local files: they belong to the site and change no result.
+
+    A saved reconstruction is named by version and hash, or by its hash alone where a study file gives its folder. A
+    study without one has neither key, so that it keeps its hash.
+    """
+    content: dict[str, Any] = study.model_dump(mode="json", exclude={"data": {"manifest", "root"}})
+    for plan in content["reconstruction"]:
+        if not is_registered(plan["model"] or ""):
+            del plan["model"]
+        if plan["model_sha256"] is None:
+            del plan["model_sha256"]
+    return content
 
 
 def definition_hash(study: Study) -> str:
@@ -207,7 +219,8 @@ def _lock(study: Study, plan: Plan, store: Store, hashes: Mapping[str, str]) -> 
         "result_key": plan.result.key,
         "code_version": code_version(),
         "data_sha256": record.data_hashes(plan, store),
-        "model_sha256": {r.name: r.model_sha256 for r in record.training_records(plan, store)},
+        "model_sha256": {r.name: r.model_sha256 for r in record.training_records(plan, store)}
+        | {f"load {p.name}": p.model_sha256 for p in study.reconstruction if p.model_sha256},
         "files_sha256": dict(hashes),
         "versions": library_versions(*_VERSIONS),
         "definition": public_definition(study),
@@ -261,6 +274,7 @@ def _report(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         sites=record.site_facts(plan, store),
         level=study.evaluation.confidence,
+        notes=model_notes(study),
     )
     write_report(
         folder / "report.html",

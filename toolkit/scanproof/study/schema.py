@@ -25,8 +25,8 @@ def study_schema() -> str:
     plan = definitions["ReconstructionPlan"]
     plan["properties"]["method"] = {**plan["properties"]["method"], **methods}
     del plan["properties"]["method"]["default"]
-    # the name is the method, where no other is given
-    plan["if"] = {"not": {"required": ["method"]}}
+    # the name is the method, where neither another nor a saved reconstruction is given
+    plan["if"] = {"not": {"anyOf": [{"required": ["method"]}, {"required": ["model"]}]}}
     plan["then"] = {"properties": {"name": methods}}
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "scanproof study"

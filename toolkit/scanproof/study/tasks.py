@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -150,6 +151,12 @@ def _fit_reconstruction(key: str, params: Params, inputs: Mapping[str, Sequence[
         checkpoint=context.store.unfinished(key),
     )
     return _trained(result)
+
+
+def _load_reconstruction(key: str, params: Params, inputs: Mapping[str, Sequence[str]], context: Context) -> Payload:
+    from scanproof.study.saved_model import read_model
+
+    return Payload(arrays=read_model(Path(context.local["folder"]), model_sha256=params["model_sha256"]))
 
 
 def _reconstruct(key: str, params: Params, inputs: Mapping[str, Sequence[str]], context: Context) -> Payload:
@@ -334,6 +341,7 @@ def _evaluate(key: str, params: Params, inputs: Mapping[str, Sequence[str]], con
 _FUNCTIONS: dict[str, Callable[[str, Params, Mapping[str, Sequence[str]], Context], Payload]] = {
     "cohort": _cohort,
     "fit_reconstruction": _fit_reconstruction,
+    "load_reconstruction": _load_reconstruction,
     "reconstruct": _reconstruct,
     "train_classifier": _train_classifier,
     "predict": _predict,

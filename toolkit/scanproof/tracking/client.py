@@ -72,6 +72,8 @@ def import_mlflow() -> None:
         set_telemetry_client()  # type: ignore[no-untyped-call]  # reads the environment again
     # these two announce every table they create; alembic is already silent below warnings
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    # and this one, that it waits for a model version that is there already
+    logging.getLogger("mlflow.store.model_registry.abstract_store").setLevel(logging.WARNING)
 
 
 @contextmanager
@@ -132,10 +134,11 @@ def close(client: MlflowClient) -> None:
 
     MLflow offers no public way to do it, and SQLite files with open connections cannot be moved on some systems.
     """
-    store = getattr(getattr(client, "_tracking_client", None), "store", None)
-    engine = getattr(store, "engine", None)
-    if engine is not None:
-        engine.dispose()
+    for part in ("_tracking_client", "_registry_client_lazy"):
+        store = getattr(getattr(client, part, None), "store", None)
+        engine = getattr(store, "engine", None)
+        if engine is not None:
+            engine.dispose()
 
 
 def _check_answers(uri: str) -> None:

@@ -1,0 +1,97 @@
+"""What a saved reconstruction says of itself, and reading it without touching the weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import ValidationError
+
+from scanproof.errors import ScanproofError
+from scanproof.reconstruction import RECONSTRUCTORS
+from scanproof.study.fields import Model, Options
+from scanproof.study.model_files import refuse_code, refuse_flavours
+from scanproof.tracking.mlmodel import FLAVOUR, MLMODEL
+
+
+class TrainedSampling(Model):
+    """The sampling that a network has learned from."""
+
+    mask: str
+    acceleration: float
+    center_fraction: float
+    dimensions: Literal[2, 3] = 2
+
+
+class ModelDescription(Model):
+    """What a saved model says of itself, as the flavour ``scanproof`` of its ``MLmodel``."""
+
+    format: Literal[1] = 1
+    method: str
+    options: Options
+    package: str | None = None
+    sampling: TrainedSampling
+    data_sha256: dict[str, str]
+    model_sha256: str
+    weights_sha256: str = ""
+    seed: int
+    training_seed: int = 0
+    best_epoch: int | None = None
+    best_score: float | None = None
+    study: str
+    study_sha256: str
+    code_version: str
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A saved model that was found and checked.
+
+    Args:
+        reference: ``models:/NAME/VERSION``, or the path of its folder.
+        folder: where it lies.
+        description: what it says of itself.
+    """
+
+    reference: str
+    folder: Path
+    description: ModelDescription
+
+
+def read_description(folder: Path) -> ModelDescription:
+    """Read what a model folder says of itself; its weights are left alone.
+
+    Args:
+        folder: folder of a saved model.
+
+    Raises:
+        ScanproofError: no such folder, no ``MLmodel`` or a wrong one, an unknown method or option, a method that has
+            no weights, or a file or flavour that would execute code when it is read.
+    """
+    if not folder.is_dir():
+        raise ScanproofError("model must be an existing folder", file=folder)
+    refuse_code(folder)
+    file = folder / MLMODEL
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        hint = "a folder that scanproof register has written has one"
+        raise ScanproofError(f"folder of a model must hold a file {MLMODEL}", file=folder, hint=hint) from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ScanproofError(f"must be readable YAML: {error}", file=file) from None
+    flavours = content.get("flavors") if isinstance(content, dict) else None
+    if not isinstance(flavours, dict):
+        raise ScanproofError("must hold flavours of a model", file=file, key="flavors")
+    refuse_flavours(map(str, flavours), own=FLAVOUR, file=file)
+    try:
+        description = ModelDescription.model_validate(flavours[FLAVOUR])
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in ("flavors", FLAVOUR, *first["loc"]))
+        raise ScanproofError(f"must describe a model: {first['msg']}", file=file, key=key) from None
+    RECONSTRUCTORS.check_options(description.method, description.options, file=file, key="options")
+    if not getattr(RECONSTRUCTORS.factory(description.method), "trainable", False):
+        raise ScanproofError("must be a method that is trained", file=file, key="method", value=description.method)
+    return description
