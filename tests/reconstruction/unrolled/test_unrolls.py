@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from scanproof.errors import ScanproofError
 from scanproof.physics.coils import birdcage_sensitivities
@@ -236,3 +236,52 @@ def test_wrong_parts():
     ]:
         with pytest.raises(ScanproofError, match=message):
             make()
+
+
+def cine(frames: int = 4) -> tuple[Tensor, Tensor, Tensor]:
+    """Frames of a slice in time, each with lines of its own, seen by the same coils."""
+    kspace, mask, maps = (
+        torch.stack(parts, dim=1) for parts in zip(*(collate(range(n, n + 1))[0] for n in range(frames)), strict=True)
+    )
+    return kspace.movedim(1, 2), mask.movedim(1, 2), maps.movedim(1, 2)
+
+
+@pytest.mark.parametrize("make", [ProximalStep, ModlStep])
+def test_before_learning_images_in_time_are_reconstructed_frame_by_frame(make):
+    kspace, mask, maps = cine()
+    together = UnrolledNetwork(lambda: make(features=3, spatial_dims=3), unrolls=3, spatial_dims=3, encoded_dims=2)
+    alone = UnrolledNetwork(lambda: make(features=3), unrolls=3)
+    if make is ModlStep:  # conjugate gradients of a problem of several frames take steps of their own
+        for unroll in [*together.own, *alone.own]:
+            unroll.iterations = 80
+    found = together.estimate(kspace, mask, maps)
+    assert found.shape == (1, 1, 4, 20, 16)
+    for frame in range(4):
+        expected = alone.estimate(kspace[:, :, frame], mask[:, :, frame], maps[:, :, frame])
+        torch.testing.assert_close(found[:, :, frame], expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("keep", ["inputs", "nothing"])
+def test_images_in_time_have_the_same_gradients_whatever_is_kept(keep: str):
+    acquired = cine()
+    torch.manual_seed(1)
+    network = UnrolledNetwork(
+        lambda: ProximalStep(features=4, spatial_dims=3), unrolls=2, keep="nothing", spatial_dims=3, encoded_dims=2
+    )
+    for parameter in network.parameters():
+        if parameter.ndim > 1:
+            nn.init.normal_(parameter, std=0.03)
+    found = {}
+    for way in ("everything", keep):
+        network.keep = way
+        network.zero_grad()
+        network(acquired).square().sum().backward()
+        found[way] = torch.cat([p.grad.flatten() for p in network.parameters()])
+    assert (found[keep] - found["everything"]).norm() < 1e-4 * found["everything"].norm()
+
+
+def test_variational_networks_of_images_in_time_are_refused():
+    make = lambda: VariationalStep(features=(2,) * 6, spatial_dims=3)  # noqa: E731
+    network = UnrolledNetwork(make, unrolls=1, spatial_dims=3, encoded_dims=2)
+    with pytest.raises(ScanproofError, match="variational network must encode all axes, got 2"):
+        network(cine())
