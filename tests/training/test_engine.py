@@ -139,8 +139,9 @@ class KillAfter:
 
 
 @pytest.mark.parametrize("iteration", [3, 8, 20, 39, 79])
-def test_an_interrupted_training_goes_on_to_the_same_result(tmp_path: Path, iteration: int) -> None:
-    options = {"epochs": 10, "dropout": 0.3, "training": line_data(64, seed=1, noise=1.0)}
+@pytest.mark.parametrize("items", [64, 61])
+def test_an_interrupted_training_goes_on_to_the_same_result(tmp_path: Path, iteration: int, items: int) -> None:
+    options = {"epochs": 10, "dropout": 0.3, "training": line_data(items, seed=1, noise=1.0)}
     whole, expected = fit(**options)
     file = tmp_path / "deep" / "last.pt"
     with pytest.raises(KeyboardInterrupt):

@@ -42,7 +42,8 @@ def train_on_references(
         The network with its best weights, ready to reconstruct, and what training leaves.
     """
     from monai.data import Dataset
-    from monai.handlers import IgniteMetricHandler
+
+    from scanproof.training.scores import ValidationLoss
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "initial weights"))
@@ -53,7 +54,7 @@ def train_on_references(
         training=Dataset(training),
         validation=Dataset(validation),
         loss=loss,
-        score={"val_loss": IgniteMetricHandler(loss_fn=loss, output_transform=lambda o: (o["pred"], o["label"]))},
+        score={"val_loss": ValidationLoss(loss)},
         options=options,
         seed=seed,
         smaller_is_better=True,

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import logging
-import math
-import os
-import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, RandomSampler
 
+from scanproof.data.keys import IMAGE, LABEL
 from scanproof.errors import ScanproofError
 from scanproof.seeds import derive_seed
+from scanproof.training.batches import ShapeBatches, shapes_of
+from scanproof.training.checkpoint import Checkpoint, Progress, Stateful
+from scanproof.training.learner import Backpropagation, Learner, plain
+from scanproof.training.options import TrainingOptions
 
 if TYPE_CHECKING:
     from ignite.engine import Engine
     from ignite.metrics import Metric
+
+__all__ = ["Handler", "Learner", "TrainingOptions", "TrainingResult", "train"]
 
 
 class Handler(Protocol):
@@ -29,78 +34,6 @@ class Handler(Protocol):
 
     def attach(self, engine: Engine) -> None:
         """Register with the engine's events."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingOptions:
-    """How a network is trained.
-
-    Args:
-        epochs: most epochs to train.
-        batch_size: samples a step.
-        learning_rate: peak rate of AdamW; it falls to zero over the epochs along a cosine.
-        weight_decay: of AdamW.
-        patience: epochs without a better validation score after which training stops.
-        clip: norm to which a larger gradient is cut; None leaves gradients as they are.
-    """
-
-    epochs: int = 20
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    patience: int = 8
-    clip: float | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "patience"):
-            if getattr(self, name) < 1:
-                raise ScanproofError("must be at least 1", key=f"training.{name}", value=getattr(self, name))
-        if self.learning_rate <= 0:
-            raise ScanproofError("must be positive", key="training.learning_rate", value=self.learning_rate)
-        if self.clip is not None and not self.clip > 0:
-            raise ScanproofError("must be positive", key="training.clip", value=self.clip)
-        if self.weight_decay < 0:
-            raise ScanproofError("must not be negative", key="training.weight_decay", value=self.weight_decay)
-
-    def optimiser(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        """AdamW on some parameters."""
-        return torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=self.weight_decay)
-
-
-class Learner(Protocol):
-    """Changes weights batch by batch."""
-
-    @property
-    def optimisers(self) -> Sequence[torch.optim.Optimizer]:
-        """Whose learning rates follow the schedule."""
-
-    def step(self, inputs: Any, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Learn from a batch; the prediction and its loss, both as they were before."""
-
-
-class Backpropagation:
-    """Learns by the gradient of one loss.
-
-    Args:
-        network: maps inputs to a prediction.
-        loss: of (prediction, target).
-        options: optimiser and clipping.
-    """
-
-    def __init__(self, network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], options: TrainingOptions) -> None:
-        self.network, self.loss, self.clip = network, loss, options.clip
-        self.optimisers = [options.optimiser(network.parameters())]
-
-    def step(self, inputs: Any, target: Tensor) -> tuple[Tensor, Tensor]:
-        """See :meth:`Learner.step`."""
-        self.optimisers[0].zero_grad(set_to_none=True)
-        prediction = self.network(inputs)
-        loss = self.loss(prediction, target)
-        torch.autograd.backward(loss)
-        if self.clip is not None:
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.clip)
-        self.optimisers[0].step()
-        return prediction.detach(), loss.detach()
 
 
 @dataclass(frozen=True)
@@ -137,14 +70,19 @@ def train(
     Runs on the network's device. On a CPU with a fixed number of threads the result depends on the arguments
     alone: shuffling, augmentation and dropout draw from ``seed``, and PyTorch's global generator is left as it was.
 
+    Items may differ in shape: a batch holds items of one shape, as they are (see
+    :mod:`scanproof.training.batches`). Each item is looked at once for its shape, unless the data set has an attribute
+    ``shapes``.
+
     Args:
         network: maps ``image`` to a prediction.
         training: items are dictionaries with ``image`` (a tensor or a tuple of tensors) and ``label`` (the target, of
             any shape).
         validation: likewise.
-        loss: of (prediction, label).
+        loss: of (prediction, label), the mean over the items of a batch.
         score: one named ignite metric, computed on validation predictions after each epoch; it chooses the best
-            epoch and stops training. Further metrics are recorded.
+            epoch and stops training. Further metrics are recorded. The evaluator's output has ``pred``, ``label`` and
+            ``weight``, what the batch counts in a mean over batches.
         options: optimisation settings.
         seed: seed of everything random in training.
         smaller_is_better: the score is an error.
@@ -158,7 +96,6 @@ def train(
             training. One that cannot be read is named in a warning, and training starts anew.
     """
     from ignite.engine import Events
-    from ignite.metrics import Average
     from monai.data import DataLoader
     from monai.engines import SupervisedEvaluator, SupervisedTrainer
     from monai.handlers import LrScheduleHandler, ValidationHandler
@@ -167,30 +104,47 @@ def train(
         if len(data) == 0:  # type: ignore[arg-type]
             raise ScanproofError(f"{name} data must not be empty")
     device = next(network.parameters()).device
-    teacher: Learner = learner or Backpropagation(network, loss, options)
+    teacher: Learner = learner or Backpropagation(network, plain(network, loss), options)
     shuffle = torch.Generator().manual_seed(derive_seed(seed, "shuffle"))
-    loader = DataLoader(training, batch_size=options.batch_size, shuffle=True, generator=shuffle, num_workers=0)
+    order = RandomSampler(training, generator=shuffle)  # type: ignore[arg-type]
+    batches = ShapeBatches(order, shapes_of(training), size=options.batch_size)
+    in_order = range(len(validation))  # type: ignore[arg-type]
+    checks = ShapeBatches(in_order, shapes_of(validation), size=max(64, options.batch_size))
     schedules = [
         torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=options.epochs) for optimiser in teacher.optimisers
     ]
+    states: dict[str, Stateful] = {"network": network}
+    for number, (optimiser, schedule) in enumerate(zip(teacher.optimisers, schedules, strict=True)):
+        states |= {f"optimiser {number}": optimiser, f"schedule {number}": schedule}
+    kept = None
+    if checkpoint is not None:
+        kept = Checkpoint(checkpoint, {"seed": seed, **asdict(options), "length": len(batches)}, states)
     name = next(iter(score))
     sign = -1.0 if smaller_is_better else 1.0
-    progress = _Progress()
+    progress, mean = Progress(), _Mean()
 
     def iterate(engine: Engine, batch: Mapping[str, Any]) -> dict[str, Any]:
         network.train()
         inputs, target = _prepare(batch, device)
         prediction, value = teacher.step(inputs, target)
+        mean.add(float(value), weight=batches.weight(len(target)))
         return {"pred": prediction, "label": target, "loss": float(value)}
 
+    def evaluate(engine: Engine, batch: Mapping[str, Any]) -> dict[str, Any]:
+        network.eval()
+        inputs, target = _prepare(batch, device)
+        with torch.no_grad():
+            return {"pred": network(inputs), "label": target, "weight": checks.weight(len(target))}
+
     with torch.random.fork_rng(devices=[]), _quiet_ignite():
+        loader = DataLoader(training, batch_sampler=batches, generator=shuffle, num_workers=0)
         torch.manual_seed(derive_seed(seed, "training"))
         evaluator = SupervisedEvaluator(
             device=device,
-            val_data_loader=DataLoader(validation, batch_size=max(64, options.batch_size), num_workers=0),
+            val_data_loader=DataLoader(validation, batch_sampler=checks, num_workers=0),
             network=network,
+            iteration_update=evaluate,
             key_val_metric=dict(score),
-            prepare_batch=_prepare,
             decollate=False,
         )
         trainer = SupervisedTrainer(
@@ -201,53 +155,37 @@ def train(
             optimizer=teacher.optimisers[0],
             loss_function=loss,
             iteration_update=iterate,
-            key_train_metric={"train_loss": Average(output_transform=lambda output: output["loss"])},
             decollate=False,
         )
-        states: dict[str, _Stateful] = {"network": network}
-        for number, (optimiser, schedule) in enumerate(zip(teacher.optimisers, schedules, strict=True)):
-            states |= {f"optimiser {number}": optimiser, f"schedule {number}": schedule}
-        identity = {"seed": seed, **asdict(options), "length": len(loader)}
 
-        def record(engine: Engine) -> None:
+        def end_of_batches(engine: Engine) -> None:
+            engine.state.metrics["train_loss"] = mean.take()
+
+        def end_of_epoch(engine: Engine) -> None:
             engine.state.metrics.update(evaluator.state.metrics)
             row = {key: float(value) for key, value in engine.state.metrics.items()}
-            for key, value in row.items():
-                if not math.isfinite(value):
-                    raise ScanproofError(
-                        f"{key} must stay finite",
-                        key=f"epoch {engine.state.epoch}",
-                        value=value,
-                        hint="try a lower learning rate",
-                    )
-            progress.rows.append({"epoch": engine.state.epoch, **row})
-            if progress.best_epoch == 0 or sign * row[name] > progress.best_score:
-                progress.best_epoch, progress.best_score = engine.state.epoch, sign * row[name]
-                progress.best = {key: value.detach().cpu().clone() for key, value in network.state_dict().items()}
-            elif engine.state.epoch - progress.best_epoch >= options.patience:
-                progress.stopped = True
+            progress.add(row, score=sign * row[name], network=network, patience=options.patience)
+            if progress.stopped:
                 engine.terminate()
-            if checkpoint is not None:
-                random = {"shuffle": shuffle.get_state(), "global": torch.random.get_rng_state()}
-                _save(checkpoint, identity=identity, states=states, progress=progress, random=random)
+            if kept is not None:
+                kept.save(progress, random={"shuffle": shuffle.get_state(), "global": torch.random.get_rng_state()})
 
+        # in the order in which they are to be called
+        trainer.add_event_handler(Events.EPOCH_COMPLETED, end_of_batches)
         ValidationHandler(interval=1, validator=evaluator).attach(trainer)
         for schedule in schedules:
             # MONAI's annotation names the base class that PyTorch used before version 2
             LrScheduleHandler(schedule, print_lr=False).attach(trainer)  # type: ignore[arg-type]
-        trainer.add_event_handler(Events.EPOCH_COMPLETED, record)
+        trainer.add_event_handler(Events.EPOCH_COMPLETED, end_of_epoch)
         for handler in handlers:
             handler.attach(trainer)
-        random = None
-        if checkpoint is not None and checkpoint.exists():
-            random = _restore(checkpoint, identity=identity, states=states, progress=progress)
-        if random is not None:
+        found = None if kept is None else kept.read()
+        if kept is not None and found is not None:
+            random = kept.restore(found, progress)
             shuffle.set_state(random["shuffle"])
-            # PyTorch's sampler draws once more when it finds that an epoch is over, which is in the next one
-            torch.randperm(len(training), generator=shuffle)  # type: ignore[arg-type]
             torch.random.set_rng_state(random["global"])
             done = len(progress.rows)
-            trainer.state.epoch, trainer.state.iteration = done, done * len(loader)
+            trainer.state.epoch, trainer.state.iteration = done, done * len(batches)
         if not progress.stopped and len(progress.rows) < options.epochs:
             trainer.run()
 
@@ -258,87 +196,38 @@ def train(
     return TrainingResult(weights=progress.best, history=history, best_epoch=progress.best_epoch)
 
 
-@dataclass
-class _Progress:
-    """How far a training has come."""
+class _Mean:
+    """The mean loss of an epoch's batches."""
 
-    rows: list[dict[str, float]] = field(default_factory=list)
-    best: dict[str, Tensor] = field(default_factory=dict)
-    best_epoch: int = 0
-    best_score: float = 0.0
-    stopped: bool = False
+    def __init__(self) -> None:
+        self.total, self.weight = 0.0, 0
+
+    def add(self, value: float, *, weight: int) -> None:
+        self.total += value * weight
+        self.weight += weight
+
+    def take(self) -> float:
+        """The mean; the next epoch begins."""
+        found = self.total / self.weight
+        self.total, self.weight = 0.0, 0
+        return found
 
 
-class _Stateful(Protocol):
-    def state_dict(self) -> dict[str, Any]: ...
-
-    def load_state_dict(self, state: dict[str, Any], /) -> Any: ...
-
-
-def _prepare(
-    batch: Mapping[str, Any], device: torch.device | str | None = None, non_blocking: bool = False, **_: Any
-) -> tuple[Any, Tensor]:
+def _prepare(batch: Mapping[str, Any], device: torch.device) -> tuple[Any, Tensor]:
     """Inputs and target of a batch, on a device."""
 
     def move(value: Any) -> Any:
-        if isinstance(value, Tensor):
-            return value.to(device=device, non_blocking=non_blocking)
-        return tuple(move(one) for one in value)
+        return value.to(device) if isinstance(value, Tensor) else tuple(move(one) for one in value)
 
-    return move(batch["image"]), move(batch["label"])
+    return move(batch[IMAGE]), move(batch[LABEL])
 
 
-def _save(
-    path: Path,
-    *,
-    identity: Mapping[str, Any],
-    states: Mapping[str, _Stateful],
-    progress: _Progress,
-    random: Mapping[str, Tensor],
-) -> None:
-    content = {
-        "identity": dict(identity),
-        "states": {name: one.state_dict() for name, one in states.items()},
-        "progress": vars(progress),
-        "random": dict(random),
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    torch.save(content, temporary)
-    temporary.replace(path)
-
-
-def _restore(
-    path: Path, *, identity: Mapping[str, Any], states: Mapping[str, _Stateful], progress: _Progress
-) -> dict[str, Tensor] | None:
-    """Take over a checkpoint; gives the states of the random generators, None where it cannot be read."""
-    try:
-        # tensors and plain types only: nothing in it can run
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        found = content["identity"]
-    except Exception as error:
-        said = str(error).partition("\n")[0]
-        warnings.warn(f"{path}: checkpoint cannot be read, training starts anew: {said}", RuntimeWarning, stacklevel=3)
-        return None
-    for key, value in identity.items():
-        if found.get(key) != value:
-            raise ScanproofError(
-                f"checkpoint must be of this training, with {key} {value}", file=path, key=key, value=found.get(key),
-                hint="delete it to train anew",
-            )  # fmt: skip
-    for name, one in states.items():
-        one.load_state_dict(content["states"][name])
-    vars(progress).update(content["progress"])
-    random: dict[str, Tensor] = content["random"]
-    return random
-
-
-class _quiet_ignite:  # noqa: N801 (reads as a context)
+@contextmanager
+def _quiet_ignite() -> Iterator[None]:
     """Ignite logs every epoch at INFO on loggers of its own; the caller reports progress instead."""
-
-    def __enter__(self) -> None:
-        self._disabled = logging.root.manager.disable
-        logging.disable(max(logging.INFO, self._disabled))
-
-    def __exit__(self, *exception: object) -> None:
-        logging.disable(self._disabled)
+    disabled = logging.root.manager.disable
+    logging.disable(max(logging.INFO, disabled))
+    try:
+        yield
+    finally:
+        logging.disable(disabled)
