@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,11 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from scanproof.errors import ScanproofError
 from scanproof.reconstruction.unrolled.greedy import GreedyLearner
 from scanproof.reconstruction.unrolled.network import UnrolledNetwork, magnitude_loss
-from scanproof.reconstruction.unrolled.pipeline import share
+from scanproof.reconstruction.unrolled.pipeline import PipelinedLearner
 from scanproof.reconstruction.unrolled.problem import Problem
+from scanproof.training.processes import Processes
+from together import together
 
 from .conftest import collate, made
 
@@ -119,48 +118,42 @@ def test_memory_of_greedy_learning_does_not_grow_with_unrolls(kind: str):
 
 
 WORKER = """
-import sys, torch, torch.distributed as dist
-sys.path.insert(0, sys.argv[4])
 from unrolled.conftest import collate, made
 from unrolled.test_greedy import adam
 from scanproof.reconstruction.unrolled.greedy import GreedyLearner
-from scanproof.reconstruction.unrolled.pipeline import gather, learn_in_pipeline
-torch.set_num_threads(1)
-kind, modules, out, _, processes, rank = sys.argv[1:]
-modules = int(modules)
-dist.init_process_group("gloo", init_method=f"file://{out}/store", rank=int(rank), world_size=int(processes))
-network = made(kind, unrolls=2 * modules, modules=modules)
-learner = GreedyLearner(network, adam)
-losses = learn_in_pipeline(learner, [collate(range(2 * b, 2 * b + 2)) for b in range(4)])
-gather(learner)
-torch.save({"weights": network.state_dict(), "losses": losses}, f"{out}/{rank}.pt")
-dist.destroy_process_group()
+from scanproof.reconstruction.unrolled.pipeline import PipelinedLearner
+from scanproof.training.processes import Processes
+network = made("KIND", unrolls=6, modules=3)
+learner = PipelinedLearner(GreedyLearner(network, adam), Processes.now())
+losses = [float(learner.step(*collate(range(2 * b, 2 * b + 2)))[1]) for b in range(4)]
+losses = learner.complete(losses)
+states = [optimiser.state_dict() for optimiser in learner.optimisers]
+torch.save({"weights": network.state_dict(), "losses": losses, "states": states}, folder / f"{rank}.pt")
 """
 
 
 @pytest.mark.parametrize(("kind", "processes"), [("proximal", 2), ("modl", 3)], indirect=["kind"])
 def test_processes_side_by_side_give_the_same_bits(kind: str, processes: int, tmp_path: Path):
-    modules = 3
-    network = made(kind, unrolls=2 * modules, modules=modules)
+    network = made(kind, unrolls=6, modules=3)
     learner = GreedyLearner(network, adam)
     losses = [float(learner.step(*collate(range(2 * b, 2 * b + 2)))[1]) for b in range(4)]
-    folder = Path(__file__).parents[1]
-    command = [sys.executable, "-c", WORKER, kind, str(modules), str(tmp_path), str(folder)]
-    running = [subprocess.Popen([*command, str(processes), str(rank)]) for rank in range(processes)]
-    try:
-        assert [process.wait(timeout=300) for process in running] == [0] * processes
-    finally:
-        for process in running:
-            process.kill()
+    code = WORKER.replace("KIND", kind)
+    for process in together(code, tmp_path, processes=processes, modules=Path(__file__).parents[1]):
+        assert process.returncode == 0, process.stderr
     for rank in range(processes):
         found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
         for name, value in network.state_dict().items():
             assert torch.equal(found["weights"][name], value), name
-    assert found["losses"] == losses
+        assert found["losses"] == losses
+        for state, optimiser in zip(found["states"], learner.optimisers, strict=True):
+            for number, parts in optimiser.state_dict()["state"].items():
+                assert all(torch.equal(state["state"][number][name], part) for name, part in parts.items())
 
 
 def test_modules_are_shared_evenly():
-    assert [len(share(7, ranks=3, rank=rank)) for rank in range(3)] == [3, 2, 2]
-    assert [number for rank in range(3) for number in share(7, ranks=3, rank=rank)] == list(range(7))
-    with pytest.raises(ScanproofError, match="needs at least one module a process, of 2"):
-        share(2, ranks=3, rank=0)
+    network = made("proximal", unrolls=7, modules=7)
+    for count, expected in [(3, [3, 2, 2]), (7, [1] * 7), (9, [1] * 7 + [0] * 2)]:
+        learner = PipelinedLearner(GreedyLearner(network, adam), Processes(rank=0, count=count))
+        shares = [learner.modules_of(rank) for rank in range(count)]
+        assert [len(share) for share in shares] == expected
+        assert [number for share in shares for number in share] == list(range(7))

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from scanproof.seeds import derive_seed
+from scanproof.training.devices import training_device
 from scanproof.training.engine import Handler, Learner, TrainingOptions, TrainingResult, train
 
 N = TypeVar("N", bound=nn.Module)
@@ -27,6 +28,8 @@ def train_on_references(
     learner: Callable[[N], Learner] | None = None,
 ) -> tuple[N, TrainingResult]:
     """Build a network and train it on the mean absolute error, which also chooses the best epoch.
+
+    It is trained on :func:`~scanproof.training.devices.training_device`, and comes back to the CPU.
 
     Args:
         build: makes the network; its weights are drawn from the seed.
@@ -47,7 +50,7 @@ def train_on_references(
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "initial weights"))
-        network = build()
+        network = build().to(training_device())
     loss = nn.L1Loss()
     result = train(
         network,
@@ -62,4 +65,4 @@ def train_on_references(
         checkpoint=checkpoint,
         learner=None if learner is None else learner(network),
     )
-    return network.eval(), result
+    return network.cpu().eval(), result

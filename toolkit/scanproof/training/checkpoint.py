@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from scanproof.errors import ScanproofError
+from scanproof.training.processes import Processes
 
 
 @dataclass
@@ -96,27 +97,18 @@ class Checkpoint:
         torch.save(content, temporary)
         temporary.replace(self.path)
 
-    def read(self) -> dict[str, Any] | None:
-        """What the file holds; None where there is none, and with a warning where it cannot be read."""
-        if not self.path.exists():
-            return None
-        try:
-            # tensors and plain types only: nothing in it can run
-            content: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
-            return {name: content[name] for name in ("identity", "states", "progress", "random")}
-        except Exception as error:
-            said = str(error).partition("\n")[0]
-            warnings.warn(
-                f"{self.path}: checkpoint cannot be read, training starts anew: {said}", RuntimeWarning, stacklevel=2
-            )
-            return None
+    def resume(self, progress: Progress, processes: Processes) -> dict[str, Tensor] | None:
+        """Go on from the file, which the first process reads for all of them.
 
-    def restore(self, content: Mapping[str, Any], progress: Progress) -> dict[str, Tensor]:
-        """Take over what :meth:`read` gave; the states of the random generators.
+        Returns:
+            The states of the random generators; None where there is no file or, with a warning, an unreadable one.
 
         Raises:
             ScanproofError: it is of another training.
         """
+        content = processes.tell(self._read() if processes.first else None)
+        if content is None:
+            return None
         found = content["identity"]
         for key, value in self.identity.items():
             if found.get(key) != value:
@@ -132,3 +124,29 @@ class Checkpoint:
         vars(progress).update(content["progress"])
         random: dict[str, Tensor] = content["random"]
         return random
+
+    def _read(self) -> dict[str, Any] | None:
+        if not self.path.exists():
+            return None
+        try:
+            # tensors and plain types only: nothing in it can run
+            content: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
+            return {name: content[name] for name in ("identity", "states", "progress", "random")}
+        except Exception as error:
+            said = str(error).partition("\n")[0]
+            warnings.warn(
+                f"{self.path}: checkpoint cannot be read, training starts anew: {said}", RuntimeWarning, stacklevel=4
+            )
+            return None
+
+
+def states_of(
+    network: nn.Module,
+    optimisers: Sequence[torch.optim.Optimizer],
+    schedules: Sequence[torch.optim.lr_scheduler.LRScheduler],
+) -> dict[str, Stateful]:
+    """What a training consists of, by name."""
+    states: dict[str, Stateful] = {"network": network}
+    for number, (optimiser, schedule) in enumerate(zip(optimisers, schedules, strict=True)):
+        states |= {f"optimiser {number}": optimiser, f"schedule {number}": schedule}
+    return states

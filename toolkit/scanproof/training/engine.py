@@ -14,13 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, RandomSampler
 
-from scanproof.data.keys import IMAGE, LABEL
 from scanproof.errors import ScanproofError
 from scanproof.seeds import derive_seed
 from scanproof.training.batches import ShapeBatches, shapes_of
-from scanproof.training.checkpoint import Checkpoint, Progress, Stateful
+from scanproof.training.checkpoint import Checkpoint, Progress, states_of
 from scanproof.training.learner import Backpropagation, Learner, plain
 from scanproof.training.options import TrainingOptions
+from scanproof.training.processes import Processes, check_fits, same_start
+from scanproof.training.validation import Predictions, on_device
 
 if TYPE_CHECKING:
     from ignite.engine import Engine
@@ -70,6 +71,11 @@ def train(
     Runs on the network's device. On a CPU with a fixed number of threads the result depends on the arguments
     alone: shuffling, augmentation and dropout draw from ``seed``, and PyTorch's global generator is left as it was.
 
+    Where ``torch.distributed`` has a default group, all its processes call this with the same arguments and train
+    together: they share each batch, or whatever else the learner does, and predict validation batches in turn. The
+    result is the same in every process, and that of one process up to rounding. The first process alone writes the
+    checkpoint and is watched by handlers; an error in one ends all. Transforms run in every process, on all items.
+
     Items may differ in shape: a batch holds items of one shape, as they are (see
     :mod:`scanproof.training.batches`). Each item is looked at once for its shape, unless the data set has an attribute
     ``shapes``.
@@ -93,7 +99,8 @@ def train(
 
     Raises:
         ScanproofError: empty data, a loss that is not finite (it says in which epoch), or a checkpoint of another
-            training. One that cannot be read is named in a warning, and training starts anew.
+            training. One that cannot be read is named in a warning, and training starts anew. With several processes,
+            a network with batch normalization, and an error in another process.
     """
     from ignite.engine import Events
     from monai.data import DataLoader
@@ -103,47 +110,62 @@ def train(
     for name, data in (("training", training), ("validation", validation)):
         if len(data) == 0:  # type: ignore[arg-type]
             raise ScanproofError(f"{name} data must not be empty")
+    processes = Processes.now()
+    if processes.several:
+        check_fits(network)
+        same_start(network, processes)
     device = next(network.parameters()).device
     teacher: Learner = learner or Backpropagation(network, plain(network, loss), options)
-    shuffle = torch.Generator().manual_seed(derive_seed(seed, "shuffle"))
-    order = RandomSampler(training, generator=shuffle)  # type: ignore[arg-type]
-    batches = ShapeBatches(order, shapes_of(training), size=options.batch_size)
-    in_order = range(len(validation))  # type: ignore[arg-type]
-    checks = ShapeBatches(in_order, shapes_of(validation), size=max(64, options.batch_size))
     schedules = [
         torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=options.epochs) for optimiser in teacher.optimisers
     ]
-    states: dict[str, Stateful] = {"network": network}
-    for number, (optimiser, schedule) in enumerate(zip(teacher.optimisers, schedules, strict=True)):
-        states |= {f"optimiser {number}": optimiser, f"schedule {number}": schedule}
-    kept = None
-    if checkpoint is not None:
-        kept = Checkpoint(checkpoint, {"seed": seed, **asdict(options), "length": len(batches)}, states)
+    shuffle = torch.Generator().manual_seed(derive_seed(seed, "shuffle"))
     name = next(iter(score))
     sign = -1.0 if smaller_is_better else 1.0
-    progress, mean = Progress(), _Mean()
+    progress, losses = Progress(), _Losses()
 
     def iterate(engine: Engine, batch: Mapping[str, Any]) -> dict[str, Any]:
         network.train()
-        inputs, target = _prepare(batch, device)
+        inputs, target = on_device(batch, device)
         prediction, value = teacher.step(inputs, target)
-        mean.add(float(value), weight=batches.weight(len(target)))
+        losses.add(float(value), weight=batches.weight(len(target)))
         return {"pred": prediction, "label": target, "loss": float(value)}
 
-    def evaluate(engine: Engine, batch: Mapping[str, Any]) -> dict[str, Any]:
-        network.eval()
-        inputs, target = _prepare(batch, device)
-        with torch.no_grad():
-            return {"pred": network(inputs), "label": target, "weight": checks.weight(len(target))}
+    def begin_epoch(engine: Engine) -> None:
+        if not processes.first:  # the first goes on where it is, as one process alone does
+            torch.manual_seed(derive_seed(seed, "training", processes.rank, engine.state.epoch))
 
-    with torch.random.fork_rng(devices=[]), _quiet_ignite():
+    def end_batches(engine: Engine) -> None:
+        engine.state.metrics["train_loss"] = losses.take(teacher)
+
+    def end_epoch(engine: Engine) -> None:
+        engine.state.metrics.update(evaluator.state.metrics)
+        row = processes.tell({key: float(value) for key, value in engine.state.metrics.items()})
+        with processes.together():
+            progress.add(row, score=sign * row[name], network=network, patience=options.patience)
+            if kept is not None and processes.first:
+                kept.save(progress, random={"shuffle": shuffle.get_state(), "global": torch.random.get_rng_state()})
+        if progress.stopped:
+            engine.terminate()
+
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), _quiet_ignite():
+        order = RandomSampler(training, generator=shuffle)  # type: ignore[arg-type]
+        batches = ShapeBatches(order, shapes_of(training), size=options.batch_size)
+        in_order = range(len(validation))  # type: ignore[arg-type]
+        checks = ShapeBatches(in_order, shapes_of(validation), size=max(64, options.batch_size))
         loader = DataLoader(training, batch_sampler=batches, generator=shuffle, num_workers=0)
         torch.manual_seed(derive_seed(seed, "training"))
         evaluator = SupervisedEvaluator(
             device=device,
-            val_data_loader=DataLoader(validation, batch_sampler=checks, num_workers=0),
+            val_data_loader=Predictions(
+                network,
+                DataLoader(validation, batch_sampler=checks, num_workers=0),
+                checks,
+                device=device,
+                processes=processes,
+            ),
             network=network,
-            iteration_update=evaluate,
+            iteration_update=lambda engine, output: output,
             key_val_metric=dict(score),
             decollate=False,
         )
@@ -157,69 +179,54 @@ def train(
             iteration_update=iterate,
             decollate=False,
         )
-
-        def end_of_batches(engine: Engine) -> None:
-            engine.state.metrics["train_loss"] = mean.take()
-
-        def end_of_epoch(engine: Engine) -> None:
-            engine.state.metrics.update(evaluator.state.metrics)
-            row = {key: float(value) for key, value in engine.state.metrics.items()}
-            progress.add(row, score=sign * row[name], network=network, patience=options.patience)
-            if progress.stopped:
-                engine.terminate()
-            if kept is not None:
-                kept.save(progress, random={"shuffle": shuffle.get_state(), "global": torch.random.get_rng_state()})
-
-        # in the order in which they are to be called
-        trainer.add_event_handler(Events.EPOCH_COMPLETED, end_of_batches)
+        trainer.add_event_handler(Events.EPOCH_STARTED, begin_epoch)
+        # at the end of an epoch, in this order
+        trainer.add_event_handler(Events.EPOCH_COMPLETED, end_batches)
         ValidationHandler(interval=1, validator=evaluator).attach(trainer)
         for schedule in schedules:
             # MONAI's annotation names the base class that PyTorch used before version 2
             LrScheduleHandler(schedule, print_lr=False).attach(trainer)  # type: ignore[arg-type]
-        trainer.add_event_handler(Events.EPOCH_COMPLETED, end_of_epoch)
-        for handler in handlers:
+        trainer.add_event_handler(Events.EPOCH_COMPLETED, end_epoch)
+        for handler in handlers if processes.first else ():
             handler.attach(trainer)
-        found = None if kept is None else kept.read()
-        if kept is not None and found is not None:
-            random = kept.restore(found, progress)
-            shuffle.set_state(random["shuffle"])
-            torch.random.set_rng_state(random["global"])
-            done = len(progress.rows)
-            trainer.state.epoch, trainer.state.iteration = done, done * len(batches)
+        kept = None
+        if checkpoint is not None:
+            states = states_of(network, teacher.optimisers, schedules)
+            kept = Checkpoint(checkpoint, {"seed": seed, **asdict(options), "length": len(batches)}, states)
+            if (random := kept.resume(progress, processes)) is not None:
+                shuffle.set_state(random["shuffle"])
+                torch.random.set_rng_state(random["global"])
+                done = len(progress.rows)
+                trainer.state.epoch, trainer.state.iteration = done, done * len(batches)
         if not progress.stopped and len(progress.rows) < options.epochs:
             trainer.run()
 
-    if checkpoint is not None:
+    if checkpoint is not None and processes.first:
         checkpoint.unlink(missing_ok=True)
     history = pd.DataFrame(progress.rows).astype({"epoch": "int64"})
     network.load_state_dict(progress.best)
     return TrainingResult(weights=progress.best, history=history, best_epoch=progress.best_epoch)
 
 
-class _Mean:
-    """The mean loss of an epoch's batches."""
+class _Losses:
+    """The losses of an epoch's batches."""
 
     def __init__(self) -> None:
-        self.total, self.weight = 0.0, 0
+        self.values: list[float] = []
+        self.weights: list[int] = []
 
     def add(self, value: float, *, weight: int) -> None:
-        self.total += value * weight
-        self.weight += weight
+        self.values.append(value)
+        self.weights.append(weight)
 
-    def take(self) -> float:
-        """The mean; the next epoch begins."""
-        found = self.total / self.weight
-        self.total, self.weight = 0.0, 0
-        return found
-
-
-def _prepare(batch: Mapping[str, Any], device: torch.device) -> tuple[Any, Tensor]:
-    """Inputs and target of a batch, on a device."""
-
-    def move(value: Any) -> Any:
-        return value.to(device) if isinstance(value, Tensor) else tuple(move(one) for one in value)
-
-    return move(batch[IMAGE]), move(batch[LABEL])
+    def take(self, teacher: Learner) -> float:
+        """Their mean, once the learner has completed the epoch; the next epoch begins."""
+        total = 0.0
+        for value, weight in zip(teacher.complete(self.values), self.weights, strict=True):
+            total += value * weight
+        mean = total / sum(self.weights)
+        self.values, self.weights = [], []
+        return mean
 
 
 @contextmanager

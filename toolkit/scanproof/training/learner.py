@@ -9,24 +9,39 @@ import torch
 from torch import Tensor, nn
 
 from scanproof.training.options import TrainingOptions
-
-#: the prediction for inputs, and its loss against a target: a mean over items
-Measure = Callable[[Any, Tensor], tuple[Tensor, Tensor]]
+from scanproof.training.processes import Processes
+from scanproof.training.sharing import Measure, gradients
 
 
 class Learner(Protocol):
-    """Changes weights batch by batch."""
+    """Changes weights batch by batch.
+
+    Where several processes train together, each has a learner, which is given the same batches as the others.
+    """
 
     @property
     def optimisers(self) -> Sequence[torch.optim.Optimizer]:
         """Whose learning rates follow the schedule."""
 
     def step(self, inputs: Any, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Learn from a batch; the prediction and its loss, both as they were before."""
+        """Learn from a batch; the prediction and its loss, both as they were before.
+
+        Of several processes, each may give the prediction of its part alone.
+        """
+
+    def complete(self, losses: Sequence[float]) -> Sequence[float]:
+        """End an epoch: weights and optimisers are now the same in every process.
+
+        Args:
+            losses: what this process's steps gave in the epoch.
+
+        Returns:
+            The losses of the epoch's batches, the same in every process.
+        """
 
 
 class Backpropagation:
-    """Learns by the gradient of one loss.
+    """Learns by the gradient of one loss; several processes share each batch.
 
     Args:
         network: what learns.
@@ -37,16 +52,20 @@ class Backpropagation:
     def __init__(self, network: nn.Module, measure: Measure, options: TrainingOptions) -> None:
         self.network, self.measure, self.clip = network, measure, options.clip
         self.optimisers = [options.optimiser(network.parameters())]
+        self.processes = Processes.now()
 
     def step(self, inputs: Any, target: Tensor) -> tuple[Tensor, Tensor]:
         """See :meth:`Learner.step`."""
         self.optimisers[0].zero_grad(set_to_none=True)
-        prediction, loss = self.measure(inputs, target)
-        torch.autograd.backward(loss)
+        found = gradients(list(self.network.parameters()), self.measure, inputs, target, processes=self.processes)
         if self.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.clip)
         self.optimisers[0].step()
-        return prediction.detach(), loss.detach()
+        return found
+
+    def complete(self, losses: Sequence[float]) -> Sequence[float]:
+        """See :meth:`Learner.complete`; every step has left the processes alike."""
+        return losses
 
 
 def plain(network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor]) -> Measure:

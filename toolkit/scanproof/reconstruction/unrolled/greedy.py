@@ -7,7 +7,7 @@ modules, so the memory is that of one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +51,10 @@ class GreedyLearner:
         for number in range(self.network.modules_count):
             state, loss = self.learn(number, state, problem, reference)
         return (self.network.image(state, problem) * problem.scale).abs(), loss
+
+    def complete(self, losses: Sequence[float]) -> Sequence[float]:
+        """End an epoch, as :class:`~scanproof.training.learner.Learner` asks: there is nothing to do."""
+        return losses
 
     def learn(self, number: int, state: Tensor, problem: Problem, reference: Tensor) -> tuple[Tensor, Tensor]:
         """Let one module learn; its result before it learned, and its loss, both without history."""

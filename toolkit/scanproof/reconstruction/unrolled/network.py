@@ -76,6 +76,12 @@ class UnrolledNetwork(nn.Module):
         """An acquisition as the network sees it."""
         return Problem.of(kspace, mask, sensitivities, spatial_dims=self.spatial_dims, encoded_dims=self.encoded_dims)
 
+    def measure(self, acquired: Acquired, reference: Tensor) -> tuple[Tensor, Tensor]:
+        """The magnitude, as :meth:`forward` gives it, and its error in the unit of the network."""
+        problem = self.problem(*acquired)
+        image = self.image(run(self._all(), self.begin(problem), problem, keep=self.keep), problem)
+        return (image * problem.scale).abs(), magnitude_loss(image, reference, problem)
+
     def begin(self, problem: Problem) -> Tensor:
         """What the first unroll is given."""
         return self._all()[0].begin(problem)

@@ -18,10 +18,13 @@ from scanproof.reconstruction.supervised import train_on_references
 from scanproof.reconstruction.unrolled.greedy import GreedyLearner
 from scanproof.reconstruction.unrolled.memory import Keep
 from scanproof.reconstruction.unrolled.network import UnrolledNetwork
+from scanproof.reconstruction.unrolled.pipeline import PipelinedLearner
 from scanproof.reconstruction.unrolled.regularisers import Regulariser
 from scanproof.reconstruction.unrolled.unrolls import ModlStep, ProximalStep, Unroll
 from scanproof.reconstruction.unrolled.variational import VariationalStep
 from scanproof.training.engine import Handler, TrainingOptions, TrainingResult
+from scanproof.training.learner import Backpropagation, Learner
+from scanproof.training.processes import Processes
 
 Training = Literal["end_to_end", "checkpointing", "invertible", "greedy"]
 Precision = Literal["float32", "bfloat16"]
@@ -161,10 +164,16 @@ class UnrolledReconstructor(Reconstructor):
             seed=seed,
             handlers=handlers,
             checkpoint=checkpoint,
-            # one module learns greedily as the whole network does end to end
-            learner=lambda network: GreedyLearner(network, self.options.optimiser, clip=self.options.clip),
+            learner=self._learner,
         )
         return result
+
+    def _learner(self, network: UnrolledNetwork) -> Learner:
+        if self.modules == 1:
+            return Backpropagation(network, network.measure, self.options)
+        learner = GreedyLearner(network, self.options.optimiser, clip=self.options.clip)
+        processes = Processes.now()
+        return PipelinedLearner(learner, processes) if processes.several else learner
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
         """See :meth:`Reconstructor.load`."""
