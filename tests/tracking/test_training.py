@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from mlflow.entities import Run
+from monai.data import Dataset
 from torch.utils.data import DataLoader
 
 from scanproof.errors import ScanproofError
@@ -18,6 +19,8 @@ from scanproof.tracking.handler import TrainingHandler
 from scanproof.tracking.model import TrackedStudy, TrainingRecord
 from scanproof.tracking.training import log_training, training_handler
 from scanproof.tracking.uri import ENVIRONMENT
+from scanproof.training.engine import TrainingOptions, train
+from scanproof.training.scores import ValidationLoss
 
 # the handler's module has loaded ignite and MONAI's handlers without the warnings of theirs
 from ignite.engine import Engine, Events  # isort: skip
@@ -190,6 +193,47 @@ def test_metrics_of_several_numbers_are_left_out(uri: str) -> None:
     (run,) = runs_of(uri, "b2")
     assert run.data.metrics == {"score": 0.5, "one": 1.0}
     assert not handler.broken
+
+
+def test_interrupted_training_leaves_its_whole_curve(uri: str, tmp_path: Path) -> None:
+    data = Dataset([{"image": torch.tensor([x]), "label": torch.tensor([2 * x])} for x in (0.5, 1.0, 2.0)])
+    loss = torch.nn.L1Loss()
+
+    def fit(interrupt: int | None = None):
+        network = torch.nn.Linear(1, 1, bias=False)
+        torch.nn.init.zeros_(network.weight)
+
+        class Watched:
+            def attach(self, engine: Engine) -> None:
+                handler_for(uri).attach(engine)
+                if interrupt is not None:
+                    engine.add_event_handler(Events.EPOCH_STARTED(once=interrupt), self.end)
+
+            def end(self, engine: Engine) -> None:
+                raise KeyboardInterrupt
+
+        return train(
+            network,
+            training=data,
+            validation=data,
+            loss=loss,
+            score={"val_loss": ValidationLoss(loss)},
+            options=TrainingOptions(epochs=5, batch_size=2),
+            seed=1,
+            smaller_is_better=True,
+            handlers=[Watched()],
+            checkpoint=tmp_path / "last.pt",
+        )
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(interrupt=3)
+    result = fit()
+    killed, run = runs_of(uri, "b2")
+    assert (killed.info.status, run.info.status) == ("KILLED", "FINISHED")
+    assert list(steps(uri, killed, "val_loss")) == [1, 2]
+    for name in ("train_loss", "val_loss"):
+        assert steps(uri, run, name) == pytest.approx(dict(zip(range(1, 6), result.history[name], strict=True)))
+    assert "epoch" not in run.data.metrics
 
 
 def test_stored_training_is_logged_once(uri: str, record: TrainingRecord) -> None:

@@ -86,6 +86,47 @@ def run(
 
 
 @app.command()
+def train(
+    study: StudyFile,
+    reconstruction: Annotated[
+        list[str] | None,
+        typer.Option("--reconstruction", "-r", metavar="NAME", help="Only this; may be given several times."),
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="cpu or cuda, one CUDA device a process.")] = "cpu",
+    data: Data = None,
+    manifest: Manifest = None,
+    tracking_uri: TrackingUri = None,
+    no_tracking: Annotated[bool, typer.Option("--no-tracking", help="Do not log to MLflow.")] = False,
+    root: Root = Path("mlruns"),
+) -> None:
+    """Train a study's reconstructions, so that a run finds them; `torchrun -m scanproof train` uses several devices."""
+    from scanproof.progress import show_progress
+    from scanproof.study.run import Workspace
+    from scanproof.study.torchrun import joined
+    from scanproof.study.train import train_study
+    from scanproof.tracking.uri import resolve_tracking_uri
+
+    definition = _load(study, data, manifest, tracking_uri, root)
+    uri = None if no_tracking else resolve_tracking_uri(tracking_uri, root)
+    try:
+        with joined(device) as processes, show_progress(definition.name, quiet=not processes.first) as progress:
+            trained = train_study(
+                definition,
+                Workspace(root=root),
+                names=tuple(reconstruction or ()),
+                tracking_uri=uri,
+                on_start=progress.start,
+                on_done=progress.done,
+                on_stage=progress.stage,
+            )
+    except KeyboardInterrupt:
+        print("scanproof: interrupted; finished epochs are kept, train again to go on", file=sys.stderr)
+        raise typer.Exit(130) from None
+    for one in trained if processes.first else ():
+        print(one)
+
+
+@app.command()
 def plan(
     study: StudyFile,
     data: Data = None,

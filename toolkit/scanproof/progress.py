@@ -39,18 +39,32 @@ class Reporter(Protocol):
 
 
 @contextmanager
-def show_progress(study: str) -> Iterator[Reporter]:
-    """Progress bars on a terminal, plain log lines elsewhere."""
+def show_progress(study: str, *, quiet: bool = False) -> Iterator[Reporter]:
+    """Progress bars on a terminal, plain log lines elsewhere; nothing where another process shows it."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)
+    if quiet:
+        yield _Nothing()
+        return
     if not console.is_terminal:
         yield _Lines(study)
         return
     columns = (TextColumn("{task.description:<22}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
         yield _Bars(study, progress)
+
+
+class _Nothing:
+    def stage(self, text: str) -> None:
+        pass
+
+    def start(self, tasks: Sequence[Task]) -> None:
+        pass
+
+    def done(self, task: Task) -> None:
+        pass
 
 
 class _Bars:

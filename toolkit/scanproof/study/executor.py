@@ -10,7 +10,7 @@ from typing import Any
 
 from scanproof.study.plan import KINDS, Task
 from scanproof.study.pool import worker_pool
-from scanproof.study.store import DamagedEntryError, Store
+from scanproof.study.store import DamagedEntryError, Payload, Store
 
 #: called after every finished task
 Progress = Callable[[Task], None]
@@ -79,7 +79,7 @@ def execute(
 
 def _run_here(pending: Sequence[Task], store: Store, tracking: Tracking | None, on_done: Progress) -> None:
     for task in pending:
-        run_and_store(_request(task), store.root, tracking)
+        run_and_store(request_for(task), store.root, tracking)
         on_done(task)
 
 
@@ -102,7 +102,7 @@ def _run_in_processes(
             # few are handed out ahead: what becomes ready later may be more urgent
             while ready and len(running) < workers + 1:
                 task = ready.pop()
-                running[pool.submit(run_and_store, _request(task), store.root, tracking)] = task
+                running[pool.submit(run_and_store, request_for(task), store.root, tracking)] = task
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 task = running.pop(future)
@@ -137,7 +137,8 @@ def _urgency(tasks: Sequence[Task]) -> dict[str, float]:
     return urgency
 
 
-def _request(task: Task) -> dict[str, Any]:
+def request_for(task: Task) -> dict[str, Any]:
+    """What another process must know to compute a task."""
     return {
         "kind": task.kind,
         "key": task.key,
@@ -149,14 +150,23 @@ def _request(task: Task) -> dict[str, Any]:
 
 def run_and_store(request: Mapping[str, Any], store_root: Path, tracking: Tracking | None) -> str:
     """Run one task and store what it gives; returns its key. Runs in a worker process."""
+    store = _store(store_root)
+    keep(store, request, compute(request, store, tracking))
+    return str(request["key"])
+
+
+def compute(request: Mapping[str, Any], store: Store, tracking: Tracking | None) -> Payload:
+    """What a task gives."""
     from scanproof.study.tasks import Context, run_task
 
-    store = _store(store_root)
     handlers = None if tracking is None else _TrainingHandlers(tracking)
     context = Context(store=store, local=request["local"], handlers=handlers)
-    payload = run_task(request["kind"], request["key"], request["params"], request["inputs"], context)
+    return run_task(request["kind"], request["key"], request["params"], request["inputs"], context)
+
+
+def keep(store: Store, request: Mapping[str, Any], payload: Payload) -> None:
+    """Store what a task gave."""
     store.put(request["key"], payload, task={name: request[name] for name in ("kind", "params", "inputs")})
-    return str(request["key"])
 
 
 _STORES: dict[Path, Store] = {}

@@ -30,8 +30,9 @@ class TrainingHandler(MLFlowHandler):
 
     The differences from MONAI's handler: the given URI counts even where ``MLFLOW_TRACKING_URI`` is set; the run is
     a new one with the task's tag, never an open run of the same name; only metrics of epochs are logged, with the
-    epoch as step; the engine that starts the run finishes it, so that validation inside a training does not; if the
-    engine raises, the run is marked as failed; and every error of MLflow is caught.
+    epoch as step; epochs that a training had before an interruption, which ``engine.state.history`` holds, are logged
+    again, so that its last run has the whole curve; the engine that starts the run finishes it, so that validation
+    inside a training does not; if the engine raises, the run is marked as failed; and every error of MLflow is caught.
 
     Args:
         uri: tracking URI.
@@ -95,6 +96,8 @@ class TrainingHandler(MLFlowHandler):
             self.cur_run = run  # type: ignore[assignment]  # MONAI declares only that it starts as None
             log_params(self.client, self._run_id, self._params)
             super().start(engine)
+            for row in getattr(engine.state, "history", ()):
+                self._log_metrics({name: row[name] for name in row if name != "epoch"}, step=int(row["epoch"]))
 
     def epoch_completed(self, engine: Engine) -> None:
         """Log the metrics of the engine's epoch."""

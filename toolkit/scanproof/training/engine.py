@@ -92,7 +92,8 @@ def train(
         options: optimisation settings.
         seed: seed of everything random in training.
         smaller_is_better: the score is an error.
-        handlers: further MONAI handlers for the trainer; they find validation metrics in ``engine.state.metrics``.
+        handlers: further MONAI handlers for the trainer; they find validation metrics in ``engine.state.metrics``, and
+            in ``engine.state.history`` the rows of the epochs before an interruption.
         learner: changes the weights; :class:`Backpropagation` of the loss without.
         checkpoint: file that holds the training after every epoch. Where it exists, training goes on from it, to the
             result that it would have had without the interruption; it is deleted at the end.
@@ -198,6 +199,7 @@ def train(
                 torch.random.set_rng_state(random["global"])
                 done = len(progress.rows)
                 trainer.state.epoch, trainer.state.iteration = done, done * len(batches)
+                trainer.state.history = list(progress.rows)
         if not progress.stopped and len(progress.rows) < options.epochs:
             trainer.run()
 
