@@ -18,10 +18,10 @@ from scanproof.errors import ScanproofError
 from scanproof.seeds import derive_seed
 from scanproof.training.batches import ShapeBatches, shapes_of
 from scanproof.training.checkpoint import Checkpoint, Progress, states_of
-from scanproof.training.learner import Backpropagation, Learner, plain
+from scanproof.training.learner import Backpropagation, Learner, Losses, plain
 from scanproof.training.options import TrainingOptions
 from scanproof.training.processes import Processes, check_fits, same_start
-from scanproof.training.validation import Predictions, on_device
+from scanproof.training.validation import evaluator_of, on_device
 
 if TYPE_CHECKING:
     from ignite.engine import Engine
@@ -105,7 +105,7 @@ def train(
     """
     from ignite.engine import Events
     from monai.data import DataLoader
-    from monai.engines import SupervisedEvaluator, SupervisedTrainer
+    from monai.engines import SupervisedTrainer
     from monai.handlers import LrScheduleHandler, ValidationHandler
 
     for name, data in (("training", training), ("validation", validation)):
@@ -123,7 +123,7 @@ def train(
     shuffle = torch.Generator().manual_seed(derive_seed(seed, "shuffle"))
     name = next(iter(score))
     sign = -1.0 if smaller_is_better else 1.0
-    progress, losses = Progress(), _Losses()
+    progress, losses = Progress(), Losses()
 
     def iterate(engine: Engine, batch: Mapping[str, Any]) -> dict[str, Any]:
         network.train()
@@ -152,23 +152,10 @@ def train(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), _quiet_ignite():
         order = RandomSampler(training, generator=shuffle)  # type: ignore[arg-type]
         batches = ShapeBatches(order, shapes_of(training), size=options.batch_size)
-        in_order = range(len(validation))  # type: ignore[arg-type]
-        checks = ShapeBatches(in_order, shapes_of(validation), size=max(64, options.batch_size))
         loader = DataLoader(training, batch_sampler=batches, generator=shuffle, num_workers=0)
         torch.manual_seed(derive_seed(seed, "training"))
-        evaluator = SupervisedEvaluator(
-            device=device,
-            val_data_loader=Predictions(
-                network,
-                DataLoader(validation, batch_sampler=checks, num_workers=0),
-                checks,
-                device=device,
-                processes=processes,
-            ),
-            network=network,
-            iteration_update=lambda engine, output: output,
-            key_val_metric=dict(score),
-            decollate=False,
+        evaluator = evaluator_of(
+            network, validation, score=score, batch_size=options.batch_size, device=device, processes=processes
         )
         trainer = SupervisedTrainer(
             device=device,
@@ -208,27 +195,6 @@ def train(
     history = pd.DataFrame(progress.rows).astype({"epoch": "int64"})
     network.load_state_dict(progress.best)
     return TrainingResult(weights=progress.best, history=history, best_epoch=progress.best_epoch)
-
-
-class _Losses:
-    """The losses of an epoch's batches."""
-
-    def __init__(self) -> None:
-        self.values: list[float] = []
-        self.weights: list[int] = []
-
-    def add(self, value: float, *, weight: int) -> None:
-        self.values.append(value)
-        self.weights.append(weight)
-
-    def take(self, teacher: Learner) -> float:
-        """Their mean, once the learner has completed the epoch; the next epoch begins."""
-        total = 0.0
-        for value, weight in zip(teacher.complete(self.values), self.weights, strict=True):
-            total += value * weight
-        mean = total / sum(self.weights)
-        self.values, self.weights = [], []
-        return mean
 
 
 @contextmanager

@@ -76,3 +76,25 @@ def plain(network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor]) -> Measu
         return prediction, loss(prediction, target)
 
     return measure
+
+
+class Losses:
+    """The losses of an epoch's batches."""
+
+    def __init__(self) -> None:
+        self.values: list[float] = []
+        self.weights: list[int] = []
+
+    def add(self, value: float, *, weight: int) -> None:
+        """Note what a step gave, and what it counts."""
+        self.values.append(value)
+        self.weights.append(weight)
+
+    def take(self, learner: Learner) -> float:
+        """Complete the learner's epoch and give the mean loss; the next epoch begins."""
+        total = 0.0
+        for value, weight in zip(learner.complete(self.values), self.weights, strict=True):
+            total += value * weight
+        mean = total / sum(self.weights)
+        self.values, self.weights = [], []
+        return mean

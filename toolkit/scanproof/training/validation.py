@@ -3,14 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 from scanproof.data.keys import IMAGE, LABEL
-from scanproof.training.batches import ShapeBatches
+from scanproof.training.batches import ShapeBatches, shapes_of
 from scanproof.training.processes import Processes
+
+if TYPE_CHECKING:
+    from ignite.metrics import Metric
+    from monai.engines import SupervisedEvaluator
+
+
+def evaluator_of(
+    network: nn.Module,
+    data: Dataset[Mapping[str, Any]],
+    *,
+    score: Mapping[str, Metric],
+    batch_size: int,
+    device: torch.device,
+    processes: Processes,
+) -> SupervisedEvaluator:
+    """What computes metrics of a network on validation data; see :func:`scanproof.training.engine.train`."""
+    from monai.data import DataLoader as MonaiLoader
+    from monai.engines import SupervisedEvaluator
+
+    in_order = range(len(data))  # type: ignore[arg-type]
+    batches = ShapeBatches(in_order, shapes_of(data), size=max(64, batch_size))
+    loader = MonaiLoader(data, batch_sampler=batches, num_workers=0)
+    return SupervisedEvaluator(
+        device=device,
+        val_data_loader=Predictions(network, loader, batches, device=device, processes=processes),
+        network=network,
+        iteration_update=lambda engine, output: output,
+        key_val_metric=dict(score),
+        decollate=False,
+    )
 
 
 class Predictions:
@@ -29,7 +60,7 @@ class Predictions:
     def __init__(
         self,
         network: nn.Module,
-        loader: torch.utils.data.DataLoader[Any],
+        loader: DataLoader[Any],
         batches: ShapeBatches,
         *,
         device: torch.device,
