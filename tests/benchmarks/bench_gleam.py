@@ -1,9 +1,9 @@
 """Unrolled networks: memory, step time and quality of the training modes, for several numbers of unrolls.
 
 Times are medians of steps that are taken in turn by all modes. Memory is measured in a process of its own for each
-mode: bytes that autograd stores at a time (what checkpointing computes anew is not among them), and the peak of the
-resident memory during steps above what it was before, which holds everything but the weights (Linux; the share of
-gradients and of the optimiser's state is shown apart). PSNR is that of test slices after equal steps.
+mode: bytes that autograd stores at a time (what checkpointing computes anew is not among them), and the working
+memory: the peak of a GPU's allocator or, on Linux, of the resident memory above what it was before the steps, less
+gradients and the optimiser's state, which are shown apart. PSNR is that of test slices after equal steps.
 
 With ``--processes``, greedy learning in several processes is timed against one, in turn, a thread each, and the
 weights are compared.
@@ -33,11 +33,13 @@ from scanproof.data.demo.generator import demo_cohort
 from scanproof.data.keys import KSPACE, MASK, REFERENCE, SENSITIVITIES
 from scanproof.reconstruction.unrolled.greedy import GreedyLearner
 from scanproof.reconstruction.unrolled.network import Acquired, UnrolledNetwork
-from scanproof.reconstruction.unrolled.pipeline import gather, learn_in_pipeline
+from scanproof.reconstruction.unrolled.pipeline import PipelinedLearner
 from scanproof.reconstruction.unrolled.reconstructors import Modl, ProximalGradient
 from scanproof.study.acquire import AcquiredCohort, Sampling
+from scanproof.training.processes import Processes
 
 METHODS = {"proximal_gradient": ProximalGradient, "modl": Modl}
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 MODES = ("end_to_end", "checkpointing", "invertible", "greedy")
 
 
@@ -58,8 +60,8 @@ def batches(
     groups = [samples[start : start + batch] for start in range(0, slices, batch)]
     return [
         (
-            tuple(torch.stack([one[key] for one in group]) for key in (KSPACE, MASK, SENSITIVITIES)),
-            torch.stack([one[REFERENCE] for one in group]),
+            tuple(torch.stack([one[key] for one in group]).to(DEVICE) for key in (KSPACE, MASK, SENSITIVITIES)),
+            torch.stack([one[REFERENCE] for one in group]).to(DEVICE),
         )
         for group in groups
     ]  # type: ignore[misc]
@@ -73,7 +75,7 @@ def make(arguments: argparse.Namespace, *, unrolls: int, mode: str) -> tuple[Unr
         options["modules"] = unrolls // arguments.module
     method = METHODS[arguments.method](learning_rate=arguments.learning_rate, **options)
     method.in_dimensions(arguments.dimensions)
-    network = method.build()
+    network = method.build().to(DEVICE)
     return network, GreedyLearner(network, method.options.optimiser, clip=method.options.clip)
 
 
@@ -111,10 +113,24 @@ def stored(learner: GreedyLearner, data: tuple[Acquired, Tensor]) -> int:
     return most
 
 
+def start_peak() -> int:
+    """Bytes in use now, from which :func:`peak` counts."""
+    if DEVICE == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        return torch.cuda.memory_allocated()
+    Path("/proc/self/clear_refs").write_text("5")
+    return resident("VmRSS")
+
+
+def peak() -> int:
+    """Most bytes in use since :func:`start_peak`: of the allocator on a GPU, else of the process."""
+    return torch.cuda.max_memory_allocated() if DEVICE == "cuda" else resident("VmHWM")
+
+
 def resident(what: str) -> int:
-    """A line of what Linux knows about this process's memory, in KiB."""
+    """A line of what Linux knows about this process's memory, in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith(f"{what}:")))
+    return 1024 * int(next(line.split()[1] for line in lines if line.startswith(f"{what}:")))
 
 
 def measure_memory(arguments: argparse.Namespace) -> dict[str, float]:
@@ -129,11 +145,10 @@ def measure_memory(arguments: argparse.Namespace) -> dict[str, float]:
     )
     weights = sum(p.numel() * p.element_size() for p in network.parameters())
     gc.collect()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-    before = resident("VmRSS")
+    before = start_peak()
     for _ in range(3):
         learner.step(*data[0])
-    peak = resident("VmHWM")
+    grown = peak() - before
     state = sum(
         value.numel() * value.element_size()
         for optimiser in learner.optimisers
@@ -144,7 +159,7 @@ def measure_memory(arguments: argparse.Namespace) -> dict[str, float]:
     gradients = sum(p.grad.numel() * p.grad.element_size() for p in network.parameters() if p.grad is not None)
     return {
         "stored": stored(learner, data[0]) / 2**20,
-        "grown": (peak - before) / 2**10,
+        "working": (grown - gradients - state) / 2**20,
         "weights": weights / 2**20,
         "gradients_and_state": (gradients + state) / 2**20,
     }
@@ -169,15 +184,15 @@ def learn(rank: int, arguments: argparse.Namespace, folder: str) -> None:
             dist.barrier()
             began = time.perf_counter()
             if way == "several":
-                learn_in_pipeline(learner, data)
+                pipelined = PipelinedLearner(learner, Processes.now())
+                losses = [float(pipelined.step(*batch)[1]) for batch in data]
+                pipelined.complete(losses)
             elif rank == 0:
                 for batch in data:
                     learner.step(*batch)
             dist.barrier()
             if turn:  # the first warms up
                 seconds[way].append(time.perf_counter() - began)
-            if way == "several":
-                gather(learner)
             found[way] = torch.cat([p.detach().flatten() for p in network.parameters()])
     if rank == 0:
         same = torch.equal(found["one"], found["several"])
@@ -198,6 +213,27 @@ def measure_processes(arguments: argparse.Namespace) -> dict[str, Any]:
         f"weights {'the same to the bit' if result['same'] else 'DIFFER'}"
     )
     return result | {"speed": speed}
+
+
+def verdicts(rows: list[dict[str, Any]]) -> list[str]:
+    """What the table says of greedy learning: growth of its memory, and its speed at no more memory."""
+    found = {(row["mode"], row["unrolls"]): row for row in rows}
+    numbers = sorted({unrolls for _, unrolls in found})
+    lines = []
+    if ("greedy", numbers[0]) in found and len(numbers) > 1:
+        few, many = (found["greedy", number] for number in (numbers[0], numbers[-1]))
+        growth = {what: 100 * (many[what] / few[what] - 1) for what in ("stored", "working")}
+        more = many["gradients_and_state"] - few["gradients_and_state"]
+        lines.append(
+            f"greedy, {numbers[0]} to {numbers[-1]} unrolls: stored {growth['stored']:+.1f} %, working memory "
+            f"{growth['working']:+.1f} %; {more:.1f} MiB more of gradients and optimiser state"
+        )
+    for other in ("checkpointing", "invertible"):
+        both = [(found[other, n], found["greedy", n]) for n in numbers if {(other, n), ("greedy", n)} <= found.keys()]
+        if both:
+            speed = ", ".join(f"{a['seconds'] / b['seconds']:.2f}" for a, b in both)
+            lines.append(f"greedy is {speed} times as fast a step as {other} (by number of unrolls)")
+    return lines
 
 
 def main() -> None:
@@ -228,14 +264,17 @@ def main() -> None:
     size: dict[str, Any] = {"matrix": arguments.matrix, "dimensions": arguments.dimensions}
     training = batches("train", slices=8 * arguments.batch, batch=arguments.batch, **size)
     test = batches("test", slices=8, batch=4, **size)
-    print(f"{'unrolls':>7} {'mode':<14} {'stored MiB':>10} {'grown MiB':>9} {'state MiB':>9} {'step s':>7} {'PSNR':>6}")
+    print(
+        f"{'unrolls':>7} {'mode':<14} {'stored MiB':>10} {'working MiB':>11} {'state MiB':>9} {'step s':>7} {'PSNR':>6}"
+    )
     for unrolls in arguments.numbers:
         made = {mode: make(arguments, unrolls=unrolls, mode=mode) for mode in arguments.modes}
         seconds: dict[str, list[float]] = {mode: [] for mode in arguments.modes}
         for step in range(arguments.steps + 1):
             for mode, (_, learner) in made.items():
                 began = time.perf_counter()
-                learner.step(*training[step % len(training)])
+                _, loss = learner.step(*training[step % len(training)])
+                float(loss)  # waits for a GPU
                 seconds[mode].append(time.perf_counter() - began)
         for step in range(arguments.steps + 1, arguments.train_steps):
             for _, learner in made.values():
@@ -247,10 +286,12 @@ def main() -> None:
             row["psnr"] = psnr(network, test)
             rows.append(row)
             print(
-                f"{unrolls:>7} {mode:<14} {row['stored']:>10.1f} {row['grown']:>9.1f} "
+                f"{unrolls:>7} {mode:<14} {row['stored']:>10.1f} {row['working']:>11.1f} "
                 f"{row['gradients_and_state']:>9.1f} {row['seconds']:>7.3f} {row['psnr']:>6.2f}",
                 flush=True,
             )
+    for line in verdicts(rows):
+        print(line)
     side_by_side = measure_processes(arguments) if arguments.processes > 1 else None
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
