@@ -114,7 +114,7 @@ class _Lines:
 
 
 def summary_table(results: pd.DataFrame) -> Table:
-    """The five sturdiest chains, or reconstructions where nothing is classified."""
+    """The five sturdiest chains, or reconstructions where nothing is classified; the best ones where nothing shifts."""
     from rich.table import Table
 
     from scanproof.reporting.curves import extract_curves
@@ -123,13 +123,15 @@ def summary_table(results: pd.DataFrame) -> Table:
 
     ranking = rank_chains(results, extract_curves(results))
     where = "mean over sites" if ranking.site == ALL_SITES else f"site {ranking.site}"
-    table = Table(title=f"Sturdiest chains by {metric(ranking.metric).label} under shift ({where})")
+    shifted = any(ranked.shifted is not None for ranked in ranking.chains)
+    name = metric(ranking.metric).label
+    table = Table(title=f"Sturdiest chains by {name} under shift ({where})" if shifted else f"Best by {name} ({where})")
     table.add_column("chain", no_wrap=True)
-    for column in ("clean", "under shift", "loss"):
+    for column in ("clean", "under shift", "loss") if shifted else ("no shift",):
         table.add_column(column, justify="right", no_wrap=True)
     for ranked in ranking.chains[:5]:
         cells = (_cell(ranked.clean), _cell(ranked.shifted, interval=True), _cell(ranked.loss))
-        table.add_row(escape(_short(ranked.chain)), *cells)
+        table.add_row(escape(_short(ranked.chain)), *cells if shifted else (_cell(ranked.clean, interval=True),))
     return table
 
 
