@@ -131,7 +131,7 @@ def summary_table(results: pd.DataFrame) -> Table:
         table.add_column(column, justify="right", no_wrap=True)
     for ranked in ranking.chains[:5]:
         cells = (_cell(ranked.clean), _cell(ranked.shifted, interval=True), _cell(ranked.loss))
-        table.add_row(escape(_short(ranked.chain)), *cells if shifted else (_cell(ranked.clean, interval=True),))
+        table.add_row(escape(_short(ranked.chain)), *cells if shifted else cells[:1])
     return table
 
 
