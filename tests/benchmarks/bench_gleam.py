@@ -31,12 +31,11 @@ from torch import Tensor
 
 from scanproof.data.demo.generator import demo_cohort
 from scanproof.data.keys import KSPACE, MASK, REFERENCE, SENSITIVITIES
-from scanproof.reconstruction.unrolled.greedy import GreedyLearner
 from scanproof.reconstruction.unrolled.network import Acquired, UnrolledNetwork
 from scanproof.reconstruction.unrolled.pipeline import PipelinedLearner
 from scanproof.reconstruction.unrolled.reconstructors import Modl, ProximalGradient
 from scanproof.study.acquire import AcquiredCohort, Sampling
-from scanproof.training.processes import Processes
+from scanproof.training.learner import Learner
 
 METHODS = {"proximal_gradient": ProximalGradient, "modl": Modl}
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -67,7 +66,7 @@ def batches(
     ]  # type: ignore[misc]
 
 
-def make(arguments: argparse.Namespace, *, unrolls: int, mode: str) -> tuple[UnrolledNetwork, GreedyLearner]:
+def make(arguments: argparse.Namespace, *, unrolls: int, mode: str) -> tuple[UnrolledNetwork, Learner]:
     """A network and what teaches it; equal weights for all modes."""
     torch.manual_seed(0)
     options: dict[str, Any] = {"unrolls": unrolls, "training": mode, "features": arguments.features}
@@ -76,7 +75,7 @@ def make(arguments: argparse.Namespace, *, unrolls: int, mode: str) -> tuple[Unr
     method = METHODS[arguments.method](learning_rate=arguments.learning_rate, **options)
     method.in_dimensions(arguments.dimensions)
     network = method.build().to(DEVICE)
-    return network, GreedyLearner(network, method.options.optimiser, clip=method.options.clip)
+    return network, method.learner(network)
 
 
 def psnr(network: UnrolledNetwork, data: list[tuple[Acquired, Tensor]]) -> float:
@@ -88,7 +87,7 @@ def psnr(network: UnrolledNetwork, data: list[tuple[Acquired, Tensor]]) -> float
     return statistics.mean(values)
 
 
-def stored(learner: GreedyLearner, data: tuple[Acquired, Tensor]) -> int:
+def stored(learner: Learner, data: tuple[Acquired, Tensor]) -> int:
     """Most bytes that autograd holds at a time during a step."""
     held: dict[int, tuple[int, int]] = {}
     most = 0
@@ -180,16 +179,17 @@ def learn(rank: int, arguments: argparse.Namespace, folder: str) -> None:
     found: dict[str, Tensor] = {}
     for turn in range(arguments.turns + 1):
         for way in seconds:
+            # in a group, what a method learns by is shared out
             network, learner = make(arguments, unrolls=arguments.processes_unrolls, mode="greedy")
+            alone = learner.learner if isinstance(learner, PipelinedLearner) else learner
             dist.barrier()
             began = time.perf_counter()
             if way == "several":
-                pipelined = PipelinedLearner(learner, Processes.now())
-                losses = [float(pipelined.step(*batch)[1]) for batch in data]
-                pipelined.complete(losses)
+                losses = [float(learner.step(*batch)[1]) for batch in data]
+                learner.complete(losses)
             elif rank == 0:
                 for batch in data:
-                    learner.step(*batch)
+                    alone.step(*batch)
             dist.barrier()
             if turn:  # the first warms up
                 seconds[way].append(time.perf_counter() - began)

@@ -9,15 +9,16 @@ from scanproof.errors import ScanproofError
 from scanproof.physics.coils import birdcage_sensitivities
 from scanproof.physics.fft import kspace_to_image
 from scanproof.physics.sense import SenseOperator
+from scanproof.reconstruction import RECONSTRUCTORS
 from scanproof.reconstruction.conjugate_gradients import conjugate_gradients, least_squares
 from scanproof.reconstruction.unrolled.memory import run
 from scanproof.reconstruction.unrolled.network import UnrolledNetwork, magnitude_loss
 from scanproof.reconstruction.unrolled.problem import Problem
-from scanproof.reconstruction.unrolled.regularisers import PlainNetwork, ResidualNetwork
+from scanproof.reconstruction.unrolled.regularisers import PlainNetwork, ResidualNetwork, convolution_norm
 from scanproof.reconstruction.unrolled.unrolls import ModlStep, ProximalStep, undo_regulariser
 from scanproof.reconstruction.unrolled.variational import VariationalStep
 
-from .conftest import UNROLLS, collate, made
+from .conftest import UNROLLS, acquire, collate, made
 
 
 def dense(operator: SenseOperator, shape: tuple[int, ...]) -> np.ndarray:
@@ -285,3 +286,50 @@ def test_variational_networks_of_images_in_time_are_refused():
     network = UnrolledNetwork(make, unrolls=1, spatial_dims=3, encoded_dims=2)
     with pytest.raises(ScanproofError, match="variational network must encode all axes, got 2"):
         network(cine())
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 3, 3), (2, 4, 3, 3, 3)])
+def test_norm_of_a_convolution_is_that_of_its_matrix(shape: tuple[int, ...]):
+    """On images of the grid's size that go round, the convolution is a matrix whose norm NumPy knows."""
+    weight = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    dims = len(shape) - 2
+    size = (6,) * dims
+    basis = torch.eye(shape[1] * 6**dims).reshape(-1, shape[1], *size)
+    padded = nn.functional.pad(basis, (1, 1) * dims, mode="circular")
+    columns = (nn.functional.conv2d, nn.functional.conv3d)[dims - 2](padded, weight).flatten(1)
+    assert convolution_norm(weight, grid=6) == pytest.approx(np.linalg.norm(columns.numpy(), 2), rel=1e-5)
+
+
+@pytest.mark.parametrize("make", [ResidualNetwork, PlainNetwork])
+@pytest.mark.parametrize("dims", [2, 3])
+def test_contracted_regularisers_are_contractions(make, dims: int):
+    torch.manual_seed(2)
+    regulariser = make(features=6, spatial_dims=dims)
+    for parameter in regulariser.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    shape = (2, 1, *(12,) * dims)
+    first, second = (torch.randn(shape, dtype=torch.complex64) for _ in range(2))
+
+    def stretch() -> float:
+        pairs = [(first, second), (first, first + 1e-3 * second), (10 * first, second)]
+        changes = [(regulariser.correction(a) - regulariser.correction(b)).norm() / (a - b).norm() for a, b in pairs]
+        return float(max(changes))
+
+    with torch.no_grad():
+        assert stretch() > 1
+        regulariser.contract(0.75)
+        assert 0 < stretch() < 0.75
+        torch.testing.assert_close(undo_regulariser(regulariser, regulariser(first)), first, atol=1e-4, rtol=1e-4)
+        kept = [p.clone() for p in regulariser.parameters()]
+        regulariser.contract(0.75)  # what is one already stays
+    for before, after in zip(kept, regulariser.parameters(), strict=True):
+        torch.testing.assert_close(after, before)
+
+
+@pytest.mark.parametrize("name", ["proximal_gradient", "modl"])
+def test_invertible_training_stays_invertible(name: str):
+    options = {"features": 6, "unrolls": 2, "epochs": 6, "batch_size": 2, "learning_rate": 0.03, "patience": 6}
+    method = RECONSTRUCTORS.create(name, {**options, "training": "invertible"})
+    history = method.fit([acquire(n) for n in range(6)], [acquire(n) for n in range(6, 8)], seed=1).history
+    assert len(history) == 6
+    assert history["train_loss"].iloc[-1] < history["train_loss"].iloc[0]

@@ -82,6 +82,12 @@ class UnrolledNetwork(nn.Module):
         image = self.image(run(self._all(), self.begin(problem), problem, keep=self.keep), problem)
         return (image * problem.scale).abs(), magnitude_loss(image, reference, problem)
 
+    def contract(self) -> None:
+        """Keep weights to what can be undone; see :meth:`Unroll.contract`."""
+        for unroll in self.own:
+            if isinstance(unroll, Unroll):
+                unroll.contract()
+
     def begin(self, problem: Problem) -> Tensor:
         """What the first unroll is given."""
         return self._all()[0].begin(problem)

@@ -42,7 +42,8 @@ class UnrolledReconstructor(Reconstructor):
     Args:
         unrolls: how many.
         training: ``"end_to_end"``; ``"checkpointing"`` and ``"invertible"``, the same with less memory and more time
-            (the latter with unrolls that can be undone: shorter steps, exact data consistency); or ``"greedy"``, each
+            (the latter with unrolls that can be undone: shorter steps, exact data consistency, and weights that are
+            scaled down after a step where a regulariser would be no contraction any more); or ``"greedy"``, each
             module by its own loss (GLEAM, arXiv 2207.08393).
         modules: of greedy learning, consecutive unrolls each; without it, one an unroll.
         shared: all unrolls have the same weights.
@@ -164,13 +165,17 @@ class UnrolledReconstructor(Reconstructor):
             seed=seed,
             handlers=handlers,
             checkpoint=checkpoint,
-            learner=self._learner,
+            learner=self.learner,
         )
         return result
 
-    def _learner(self, network: UnrolledNetwork) -> Learner:
+    def learner(self, network: UnrolledNetwork) -> Learner:
+        """What teaches a network of this method."""
         if self.modules == 1:
-            return Backpropagation(network, network.measure, self.options)
+            whole = Backpropagation(network, network.measure, self.options)
+            if self.training == "invertible":
+                whole.optimisers[0].register_step_post_hook(lambda *_: network.contract())
+            return whole
         learner = GreedyLearner(network, self.options.optimiser, clip=self.options.clip)
         processes = Processes.now()
         return PipelinedLearner(learner, processes) if processes.several else learner

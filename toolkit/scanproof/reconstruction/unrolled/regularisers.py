@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -42,6 +45,29 @@ class Regulariser(nn.Module):
         """Float32 ``(batch, 2, *spatial)`` to the same."""
         raise NotImplementedError
 
+    def chain(self) -> tuple[Sequence[Sequence[nn.Module]], nn.Module]:
+        """What bounds F: convolutions in a row, in groups that are residual blocks or stand alone, and the last one."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def contract(self, most: float) -> None:
+        """Scale convolutions down where it takes that for F to change an image by at most a share of its change.
+
+        The bound is the product of the norms of convolutions (of one plus the product, for a residual block), which
+        holds away from the edges, where images are mirrored. Convolutions on their own may have norm 1, blocks
+        change by half, and the last convolution takes what is left (Gouk et al., Mach Learn 2021;110:393).
+
+        Args:
+            most: Lipschitz constant of F, below one.
+        """
+        groups, last = self.chain()
+        total = 1.0
+        for group in groups:
+            block = len(group) > 1
+            norms = [_clamp(part, 0.5 ** (1 / len(group)) if block else 1.0) for part in group]
+            total *= 1 + math.prod(norms) if block else norms[0]
+        _clamp(last, most / max(total, 1e-12))
+
     def _convolution(self, channels_in: int, channels_out: int, *, last: bool = False) -> nn.Module:
         layer = (nn.Conv2d, nn.Conv3d)[self.spatial_dims - 2](
             channels_in, channels_out, 3, padding=1, padding_mode="reflect", bias=False
@@ -79,6 +105,11 @@ class ResidualNetwork(Regulariser):
         )
         self.last = self._convolution(features, 2, last=True)
 
+    def chain(self) -> tuple[Sequence[Sequence[nn.Module]], nn.Module]:
+        """See :meth:`Regulariser.chain`."""
+        blocks = [[part for part in block.modules() if hasattr(part, "weight")] for block in self.blocks]
+        return [[self.first], *blocks], self.last
+
     def network(self, pairs: Tensor) -> Tensor:
         """See :meth:`Regulariser.network`."""
         found = self.first(pairs)
@@ -107,10 +138,43 @@ class PlainNetwork(Regulariser):
             parts += [nn.ReLU(), self._convolution(features, features)]
         self.layers = nn.Sequential(*parts, nn.ReLU(), self._convolution(features, 2, last=True))
 
+    def chain(self) -> tuple[Sequence[Sequence[nn.Module]], nn.Module]:
+        """See :meth:`Regulariser.chain`."""
+        *parts, last = [part for part in self.layers if hasattr(part, "weight")]
+        return [[part] for part in parts], last
+
     def network(self, pairs: Tensor) -> Tensor:
         """See :meth:`Regulariser.network`."""
         changed: Tensor = self.layers(pairs)
         return changed
+
+
+def convolution_norm(weight: Tensor, *, grid: int = 12) -> float:
+    """Largest factor by which a convolution enlarges an image that goes round, from its transfer function.
+
+    Sedghi et al., ICLR 2019: the singular values of the channels' matrix at every frequency, here on a grid of them.
+
+    Args:
+        weight: ``(out, in, *kernel)``.
+        grid: frequencies along each axis.
+
+    Example:
+        >>> convolution_norm(torch.full((1, 1, 3, 3), 1 / 9))
+        1.0
+    """
+    axes = tuple(range(2, weight.ndim))
+    transfer = torch.fft.rfftn(weight, s=[grid] * len(axes), dim=axes)
+    return float(torch.linalg.matrix_norm(transfer.movedim((0, 1), (-2, -1)), ord=2).max())
+
+
+def _clamp(convolution: nn.Module, most: float) -> float:
+    """Scale a convolution down to a norm, if it has more; its norm now."""
+    weight = convolution.weight
+    assert isinstance(weight, Tensor)  # noqa: S101 (for the type checker)
+    norm = convolution_norm(weight)
+    if norm > most:
+        weight.mul_(most / norm)
+    return min(norm, most)
 
 
 def _check_positive(**sizes: int) -> None:

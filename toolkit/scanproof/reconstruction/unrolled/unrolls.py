@@ -15,6 +15,8 @@ from scanproof.reconstruction.unrolled.regularisers import PlainNetwork, Regular
 
 #: most iterations of a fixed point that undoes a regulariser, and the relative error at which it has arrived
 FIXED_POINT, ARRIVED = 60, 1e-6
+#: share of its change by which a correction may change an image, so that the fixed point is reached in time
+CONTRACTION = 0.75
 #: of the conjugate gradients that undo a step towards the data
 SOLVE, SOLVED = 60, 1e-7
 
@@ -43,6 +45,12 @@ class Unroll(nn.Module, ABC):
             ScanproofError: the unroll cannot be undone.
         """
         raise ScanproofError("unroll must be one that can be undone", value=type(self).__name__)
+
+    def contract(self) -> None:
+        """Keep weights to what :meth:`undo` can undo, by scaling them down where it takes that."""
+        for part in self.modules():
+            if isinstance(part, Regulariser):
+                part.contract(CONTRACTION)
 
     def make_invertible(self) -> None:
         """Keep to what :meth:`undo` can undo, as far as the form of the unroll decides it.

@@ -1,16 +1,17 @@
-"""The methods of the study on k-space that a scanner measured.
+"""The methods of a finished study on k-space that a scanner measured.
 
 A fully sampled acquisition is undersampled afterwards, so that there is a reference; one that was undersampled by the
 scanner is only pictured. Coil sensitivities are ESPIRiT's from the sampled centre, for the reference from the whole
-acquisition. The U-Net is the one that the study has trained on simulated brains.
+acquisition. Networks are those that the study has trained, on whatever it trained them.
 
-    python studies/untrained_vs_trained/real_kspace.py --full phantom.npy --undersampled brain.npy -o results
+    python studies/real_kspace.py studies/untrained_vs_trained.yaml --full phantom.npy -o results
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,20 +29,19 @@ from scanproof.study.definition import Study
 from scanproof.study.load import load_study
 from scanproof.study.run import Workspace, plan_study
 
-STUDY = Path(__file__).parents[1] / "untrained_vs_trained.yaml"
 METRICS = ("psnr", "ssim", "nrmse", "ms_ssim", "vif")
 
 
 def methods(study: Study, root: Path) -> dict[str, Reconstructor]:
     """The study's methods, the trained ones with the weights that the study has found."""
     workspace = Workspace(root=root)
-    [fitted] = plan_study(study, workspace).fits
-    weights = {name: torch.from_numpy(array) for name, array in workspace.store.get(fitted.key).arrays.items()}
+    networks = plan_study(study, workspace).networks
     found = {}
     for plan in study.reconstruction:
         method = RECONSTRUCTORS.create(plan.method, study.options_of(plan))
         if method.trainable:
-            method.load(weights)
+            weights = workspace.store.get(networks[plan.name, study.acquisition.accelerations[0]].key).arrays
+            method.load({name: torch.from_numpy(array) for name, array in weights.items()})
         found[plan.name] = method
     return found
 
@@ -52,14 +52,16 @@ def read(path: Path) -> Tensor:
     return kspace / kspace.abs().max()
 
 
-def undersample(path: Path, found: dict[str, Reconstructor], *, draws: int) -> tuple[pd.DataFrame, dict[str, Tensor]]:
-    """Metrics of each method on lines that were left out afterwards, and its images of one draw."""
+def undersample(
+    path: Path, found: dict[str, Reconstructor], *, samplings: Sequence[tuple[float, float]], draws: int
+) -> tuple[pd.DataFrame, dict[str, Tensor]]:
+    """Metrics of each method on lines that were left out afterwards, and its images of a draw of the last one."""
     full = read(path)
     everything = torch.ones(1, 1, full.shape[-1], dtype=torch.bool)
     maps = espirit_sensitivities(full, everything)
     reference = (maps.conj() * kspace_to_image(full)).sum(dim=0, keepdim=True).abs()
     rows, images = [], {"reference": reference[0]}
-    for acceleration, center in ((2, 0.16), (4, 0.1)):
+    for acceleration, center in samplings:
         for seed in range(draws):
             mask = cartesian_mask(
                 full.shape[-1], kind="random", acceleration=acceleration, center_fraction=center, seed=seed
@@ -77,7 +79,7 @@ def undersample(path: Path, found: dict[str, Reconstructor], *, draws: int) -> t
                     | {"seconds": seconds}
                 )
                 print(rows[-1], flush=True)
-                if acceleration == 4 and seed == 0:
+                if (acceleration, center) == samplings[-1] and seed == 0:
                     images[name] = image[0]
     return pd.DataFrame(rows), images
 
@@ -109,17 +111,29 @@ def draw(images: dict[str, Tensor], path: Path) -> None:
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study", type=Path, help="study file; it must have been run")
     parser.add_argument("--full", type=Path, help="fully sampled k-space, .npy (coil, line, readout)")
     parser.add_argument("--undersampled", type=Path, help="k-space with zeros where nothing was sampled, likewise")
+    parser.add_argument(
+        "--sampling",
+        type=float,
+        nargs=2,
+        action="append",
+        metavar=("R", "CENTRE"),
+        help="acceleration and share of fully sampled lines; may be given again; default 2 0.16 and 4 0.1",
+    )
+    parser.add_argument("--only", action="append", metavar="NAME", help="only this method; may be given again")
     parser.add_argument("--draws", type=int, default=2, help="sampling masks for each acceleration")
     parser.add_argument("--root", type=Path, default=Path("mlruns"), help="where the study was run")
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    found = methods(load_study(STUDY), arguments.root)
+    found = methods(load_study(arguments.study), arguments.root)
+    found = {name: method for name, method in found.items() if not arguments.only or name in arguments.only}
+    samplings = [(r, centre) for r, centre in arguments.sampling or ((2, 0.16), (4, 0.1))]
     arguments.output.mkdir(parents=True, exist_ok=True)
     if arguments.full:
-        table, images = undersample(arguments.full, found, draws=arguments.draws)
+        table, images = undersample(arguments.full, found, samplings=samplings, draws=arguments.draws)
         table.to_csv(arguments.output / "real_kspace.csv", index=False, float_format="%.4g")
         draw(images, arguments.output / "real_kspace_full.png")
         print(table.groupby(["acceleration", "reconstruction"], sort=False).mean().drop(columns="draw").round(3))
