@@ -51,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("train")
     (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
     process = scanproof("train", "tiny.yaml", cwd=folder)
-    assert process.returncode == 0, process.stderr
+    assert process.returncode == 0, process.stdout + process.stderr
     (folder / "stdout").write_text(process.stdout)
     (folder / "stderr").write_text(process.stderr)
     return folder

@@ -86,7 +86,7 @@ def plane_mask(
     Example:
         >>> mask = plane_mask((16, 80), kind="random", acceleration=4, center_fraction=0.04, seed=1)
         >>> mask.shape, round(mask.numel() / int(mask.sum()), 1)
-        (torch.Size([1, 16, 1, 80]), 4.0)
+        (torch.Size([1, 16, 1, 80]), 4.2)
     """
     depth, lines = plane
     if depth < 1:

@@ -43,5 +43,6 @@ def joined(device: str) -> Iterator[Processes]:
             ) from error
         try:
             yield Processes.now()
+            dist.barrier()  # a process that leaves early takes away what another still listens to
         finally:
             dist.destroy_process_group()
