@@ -108,7 +108,7 @@ def test_trainings_are_tracked_once(folder: Path) -> None:
     with connect(uri) as client:
         [experiment] = [one for one in client.search_experiments() if one.name == "tiny"]
         runs = client.search_runs([experiment.experiment_id])
-        assert {run.info.run_name for run in runs} == {"train unet, R = 2", "train proximal_gradient, R = 2"}
+        assert {run.info.run_name for run in runs} == {"train unet, R = 2", "train proximal_gradient (greedy), R = 2"}
         for run in runs:
             assert run.info.status == "FINISHED"
             assert len(run.data.tags["model_sha256"]) == 64
