@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,6 +43,7 @@ TrackingUri = Annotated[
     str | None,
     typer.Option("--tracking-uri", metavar="URI", help="MLflow; default $MLFLOW_TRACKING_URI or ROOT/mlflow.db."),
 ]
+NoTracking = Annotated[bool, typer.Option("--no-tracking", help="Do not log to MLflow.")]
 
 
 @app.command()
@@ -56,7 +59,7 @@ def run(
     data: Data = None,
     manifest: Manifest = None,
     tracking_uri: TrackingUri = None,
-    no_tracking: Annotated[bool, typer.Option("--no-tracking", help="Do not log to MLflow.")] = False,
+    no_tracking: NoTracking = False,
     root: Root = Path("mlruns"),
 ) -> None:
     """Run a study: results, report and MLflow runs."""
@@ -66,22 +69,17 @@ def run(
 
     definition = _load(study, data, manifest, tracking_uri, root)
     uri = None if no_tracking else resolve_tracking_uri(tracking_uri, root)
-    try:
-        with show_progress(definition.name) as progress:
-            finished = run_study(
-                definition,
-                Workspace(root=root, output=output),
-                workers=workers or _cores(),
-                tracking_uri=uri,
-                command=shlex.join(["scanproof", *sys.argv[1:]]),
-                on_start=progress.start,
-                on_done=progress.done,
-                on_stage=progress.stage,
-            )
-    except KeyboardInterrupt:
-        # typer would end silently
-        print("scanproof: interrupted; finished work is kept, run again to go on", file=sys.stderr)
-        raise typer.Exit(130) from None
+    with _interruptible("finished work is kept, run again to go on"), show_progress(definition.name) as progress:
+        finished = run_study(
+            definition,
+            Workspace(root=root, output=output),
+            workers=workers or _cores(),
+            tracking_uri=uri,
+            command=shlex.join(["scanproof", *sys.argv[1:]]),
+            on_start=progress.start,
+            on_done=progress.done,
+            on_stage=progress.stage,
+        )
     _summarise(finished, root=root)
 
 
@@ -96,7 +94,7 @@ def train(
     data: Data = None,
     manifest: Manifest = None,
     tracking_uri: TrackingUri = None,
-    no_tracking: Annotated[bool, typer.Option("--no-tracking", help="Do not log to MLflow.")] = False,
+    no_tracking: NoTracking = False,
     root: Root = Path("mlruns"),
 ) -> None:
     """Train a study's reconstructions, so that a run finds them; `torchrun -m scanproof train` uses several devices."""
@@ -108,20 +106,20 @@ def train(
 
     definition = _load(study, data, manifest, tracking_uri, root)
     uri = None if no_tracking else resolve_tracking_uri(tracking_uri, root)
-    try:
-        with joined(device) as processes, show_progress(definition.name, quiet=not processes.first) as progress:
-            trained = train_study(
-                definition,
-                Workspace(root=root),
-                names=tuple(reconstruction or ()),
-                tracking_uri=uri,
-                on_start=progress.start,
-                on_done=progress.done,
-                on_stage=progress.stage,
-            )
-    except KeyboardInterrupt:
-        print("scanproof: interrupted; finished epochs are kept, train again to go on", file=sys.stderr)
-        raise typer.Exit(130) from None
+    with (
+        _interruptible("finished epochs are kept, train again to go on"),
+        joined(device) as processes,
+        show_progress(definition.name, quiet=not processes.first) as progress,
+    ):
+        trained = train_study(
+            definition,
+            Workspace(root=root),
+            names=tuple(reconstruction or ()),
+            tracking_uri=uri,
+            on_start=progress.start,
+            on_done=progress.done,
+            on_stage=progress.stage,
+        )
     for one in trained if processes.first else ():
         print(one)
 
@@ -228,7 +226,7 @@ def tune(
     data: Data = None,
     manifest: Manifest = None,
     tracking_uri: TrackingUri = None,
-    no_tracking: Annotated[bool, typer.Option("--no-tracking", help="Do not log to MLflow.")] = False,
+    no_tracking: NoTracking = False,
     root: Root = Path("mlruns"),
 ) -> None:
     """Search for the settings of an un-trained reconstruction: a preset, a page and MLflow runs."""
@@ -239,7 +237,7 @@ def tune(
 
     definition = _load(study, data, manifest, tracking_uri, root)
     lines = TrialLines(definition.name)
-    try:
+    with _interruptible("finished trials are kept, run again to go on"):
         tuned = run_search(
             definition,
             Request(
@@ -259,9 +257,6 @@ def tune(
             on_stage=lines.stage,
             on_trial=lines.trial,
         )
-    except KeyboardInterrupt:
-        print("scanproof: interrupted; finished trials are kept, run again to go on", file=sys.stderr)
-        raise typer.Exit(130) from None
     show(tuned)
 
 
@@ -413,6 +408,16 @@ def _load(study: Path, data: Path | None, manifest: Path | None, tracking_uri: s
     for warning in model_warnings(definition):
         print(f"scanproof: warning: {warning}", file=sys.stderr)
     return definition
+
+
+@contextmanager
+def _interruptible(kept: str) -> Iterator[None]:
+    """An interruption in the block ends the program with a line that says what is kept; typer would end silently."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"scanproof: interrupted; {kept}", file=sys.stderr)
+        raise typer.Exit(130) from None
 
 
 def _command(name: str, image: Path | None, shifts: list[str] | None, files: list[Path] | None, *more: str) -> str:

@@ -104,6 +104,8 @@ SAMPLED = frozenset({"acceleration", "mask_type"})
 ALONE = frozenset({ADVERSARIAL})
 #: artifacts of ours that work in volumes alone, told here so that reading a study does not import them
 VOLUMES_ONLY = frozenset({"slice_thickness"})
+#: what a study acquires in so many dimensions
+ACQUIRED = {2: "slices", 3: "volumes"}
 
 
 def study_shifts() -> list[str]:
@@ -168,9 +170,8 @@ def check_dimensions(name: str, dimensions: int, *, key: str | None = None) -> N
     else:
         works = SHIFTS.factory(name).dimensions  # type: ignore[attr-defined]
     if dimensions not in works:
-        acquired = {2: "slices", 3: "volumes"}[dimensions]
         raise ScanproofError(
-            f"shift must work in {acquired}, which is what the study acquires",
+            f"shift must work in {ACQUIRED[dimensions]}, which is what the study acquires",
             key=key,
             value=name,
             hint="acquisition.dimensions says what that is" + ("; or use resolution_loss" if dimensions == 2 else ""),

@@ -16,7 +16,7 @@ from scanproof.evaluation.claims import Claim, Expectation, Measure
 from scanproof.evaluation.image_metrics import DEFAULT_METRICS, IMAGE_METRICS, check_metrics
 from scanproof.evaluation.table import ADVERSARIAL, ALL_SHIFTS, CLEAN
 from scanproof.reconstruction import RECONSTRUCTORS
-from scanproof.study.acquisition_shifts import RENDERED, accelerate, check_dimensions
+from scanproof.study.acquisition_shifts import ACQUIRED, RENDERED, accelerate, check_dimensions
 from scanproof.study.fields import Model, Options, once, plain_name
 from scanproof.study.model_description import SavedModel
 from scanproof.study.shift_plans import AnyShiftPlan
@@ -358,9 +358,8 @@ class Study(Model):
         for number, plan in enumerate(self.reconstruction):
             works = getattr(RECONSTRUCTORS.factory(plan.method), "dimensions", (2,))
             if dimensions not in works:
-                acquired = {2: "slices", 3: "volumes"}[dimensions]
                 raise ScanproofError(
-                    f"{plan.method} must work in {acquired}, which is what the study acquires",
+                    f"{plan.method} must work in {ACQUIRED[dimensions]}, which is what the study acquires",
                     key=f"reconstruction[{number}].name",
                     value=plan.name,
                     hint="see acquisition.dimensions",

@@ -122,17 +122,15 @@ def trainings(study: Study, plan: Plan, names: Sequence[str] = ()) -> dict[str, 
     """
     known = [method.name for method in study.reconstruction]
     found: dict[str, Task] = {}
-    for task in plan.reconstructions:
-        for model in task.inputs["model"]:
-            if model.kind == "fit_reconstruction" and model.key not in {one.key for one in found.values()}:
-                name, acceleration = str(task.params["reconstruction"]), float(str(task.params["acceleration"]))
-                if not names or name in names:
-                    found[f"{name}, R = {acceleration:g}"] = model
+    for (name, acceleration), task in plan.networks.items():
+        trained = task.kind == "fit_reconstruction" and task.key not in {one.key for one in found.values()}
+        if trained and (not names or name in names):
+            found[f"{name}, R = {acceleration:g}"] = task
     for name in names:
         if name not in known:
             raise unknown_name("reconstruction", name, known, key="reconstruction")
-        own = [m.key for t in plan.reconstructions if t.params["reconstruction"] == name for m in t.inputs["model"]]
-        if not {model.key for model in found.values()}.intersection(own):
+        own = [task.key for (network, _), task in plan.networks.items() if network == name]
+        if not {task.key for task in found.values()}.intersection(own):
             raise ScanproofError("must name a reconstruction that is trained", key="reconstruction", value=name)
     if not found:
         raise ScanproofError("study must have a reconstruction that is trained", key=study.name, value=known)

@@ -69,8 +69,7 @@ class UnrolledNetwork(nn.Module):
     def estimate(self, kspace: Tensor, mask: Tensor, sensitivities: Tensor) -> Tensor:
         """The complex image, complex64 ``(batch, 1, *spatial)``."""
         problem = self.problem(kspace, mask, sensitivities)
-        state = run(self._all(), self.begin(problem), problem, keep=self.keep)
-        return self.image(state, problem) * problem.scale
+        return self._solve(problem) * problem.scale
 
     def problem(self, kspace: Tensor, mask: Tensor, sensitivities: Tensor) -> Problem:
         """An acquisition as the network sees it."""
@@ -79,7 +78,7 @@ class UnrolledNetwork(nn.Module):
     def measure(self, acquired: Acquired, reference: Tensor) -> tuple[Tensor, Tensor]:
         """The magnitude, as :meth:`forward` gives it, and its error in the unit of the network."""
         problem = self.problem(*acquired)
-        image = self.image(run(self._all(), self.begin(problem), problem, keep=self.keep), problem)
+        image = self._solve(problem)
         return (image * problem.scale).abs(), magnitude_loss(image, reference, problem)
 
     def contract(self) -> None:
@@ -108,6 +107,10 @@ class UnrolledNetwork(nn.Module):
     def stage_parameters(self, number: int) -> list[nn.Parameter]:
         """What a module learns."""
         return list(dict.fromkeys(p for unroll in self.stage_unrolls(number) for p in unroll.parameters()))
+
+    def _solve(self, problem: Problem) -> Tensor:
+        """All unrolls, from the first one's input to the image, in the network's unit."""
+        return self.image(run(self._all(), self.begin(problem), problem, keep=self.keep), problem)
 
     def _all(self) -> list[Unroll]:
         own = [unroll for unroll in self.own if isinstance(unroll, Unroll)]
