@@ -67,14 +67,14 @@ def test_subjects_lie_in_one_split(north) -> None:
 
 def test_labels_say_where_findings_are(north) -> None:
     area = north.findings.sum(axis=(1, 2, 3)) * 4.0
-    positive = north.cases["label"].to_numpy() == 1
+    positive = north.cases["label:lesion"].to_numpy() == 1
     assert (area[positive] >= MIN_AREA_MM2).all()
     assert (area[~positive] == 0).all()
     assert 0.2 < positive.mean() < 0.8
 
 
 def test_lesions_lie_in_white_matter_and_are_bright(north) -> None:
-    positive = north.cases["label"].to_numpy() == 1
+    positive = north.cases["label:lesion"].to_numpy() == 1
     images, findings = north.images[positive], north.findings[positive]
     for image, finding in zip(images, findings, strict=True):
         tissue = image > 0.2
@@ -176,7 +176,7 @@ def test_other_heads_and_sequences_show_the_same_cases(pairs, north) -> None:
         assert (other.acquisition.coils, other.acquisition.snr) == (usual.acquisition.coils, usual.acquisition.snr)
         assert other.images.shape == usual.images.shape
         assert np.abs(other.images - usual.images).mean() > 0.02
-    positive = usual.cases["label"].to_numpy() == 1
+    positive = usual.cases["label:lesion"].to_numpy() == 1
     for cohort in pairs:  # who has lesions shows them, who has none shows none
         assert cohort.findings[positive].any(axis=(1, 2, 3)).all()
         assert not cohort.findings[~positive].any()

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from scanproof.data.cohort import Acquisition, Cohort, Split, case_table
+from scanproof.data.cohort import Acquisition, Cohort, case_table
+from scanproof.data.labels import label_values
+from scanproof.data.manifest import LabelledFile
 from scanproof.errors import ScanproofError
 
 #: volumes with more voxels than this are refused before they are read
@@ -114,8 +116,10 @@ def _resample(
 
 def nifti_cohort(
     site: str,
-    volumes: Sequence[tuple[str, str, int | None, Split]],
+    volumes: Sequence[LabelledFile],
     *,
+    targets: Sequence[str] = (),
+    exclusive: bool = False,
     slices: int,
     extent: tuple[float, float],
     matrix: Sequence[int],
@@ -128,7 +132,9 @@ def nifti_cohort(
 
     Args:
         site: the site's name.
-        volumes: (subject, path, label, split) of each volume; a slice takes its volume's label.
+        volumes: one file a volume; a slice takes its volume's labels.
+        targets: what the labels are about.
+        exclusive: they are classes, of which each volume has one.
         slices: see :func:`read_slices`.
         extent: likewise.
         matrix: likewise.
@@ -144,7 +150,7 @@ def nifti_cohort(
     rows: list[dict[str, object]] = []
     volumes_of: dict[str, int] = {}
     distances: list[float] = []
-    for subject, path, label, split in volumes:
+    for subject, path, labels, split in volumes:
         planes, distance = read_slices(
             Path(path), slices=slices, extent=extent, matrix=matrix, spacing=spacing, adjacent=adjacent
         )
@@ -159,14 +165,16 @@ def nifti_cohort(
         number = volumes_of[subject] = volumes_of.get(subject, -1) + 1
         images.append(planes)
         rows += [
-            {"subject": subject, "case": f"{subject}-{number}-{k}", "split": split, "label": label}
+            {"subject": subject, "case": f"{subject}-{number}-{k}", "split": split, **label_values(targets, labels)}
             for k in range(len(planes))
         ]
     facts = {"coils and noise": "simulated from magnitude images"}
     return Cohort(
         site=site,
         images=np.concatenate(images)[:, None],
-        cases=case_table(rows),
+        cases=case_table(rows, targets=targets),
+        targets=tuple(targets),
+        exclusive=exclusive,
         acquisition=Acquisition(
             coils=coils,
             snr=snr,

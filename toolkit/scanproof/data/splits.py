@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,18 +10,21 @@ import numpy as np
 import pandas as pd
 
 from scanproof.data.cohort import SPLITS
+from scanproof.data.labels import PREFIX, label_columns
 from scanproof.errors import ScanproofError
 from scanproof.seeds import derive_seed
 
 
 def split_by_subject(cases: pd.DataFrame, *, fractions: Mapping[str, float], seed: int) -> pd.Series:
-    """Assign whole subjects to splits, with about equal label balance in each.
+    """Assign whole subjects to splits, with about the same share of each target's positive subjects in all.
 
-    Subjects are ordered by their share of positive cases and then at random, and dealt out in blocks, so that a
-    split holds positives and negatives in the cohort's proportion.
+    Targets are taken in turn, the one with fewest positive subjects left first, and its subjects dealt out at random:
+    to a split that has none of them yet, else to the one that lags furthest behind its share of them, else of all
+    subjects. Subjects without any positive case come last. This is iterative stratification (Sechidis et al., ECML
+    PKDD 2011, algorithm 1), but for the rule that no split is left without a target as long as there are subjects.
 
     Args:
-        cases: columns ``subject`` and ``label`` (label may be missing).
+        cases: column ``subject`` and those of the labels, if any; labels may be missing.
         fractions: share of subjects of each split, e.g. ``{"train": 0.6, "val": 0.2, "test": 0.2}``; sums to one.
         seed: seed of the shuffle.
 
@@ -31,36 +35,40 @@ def split_by_subject(cases: pd.DataFrame, *, fractions: Mapping[str, float], see
         ScanproofError: fractions that do not sum to one, or fewer subjects than splits.
 
     Example:
-        >>> cases = pd.DataFrame({"subject": list("aabbccdd"), "label": [0, 0, 0, 0, 1, 1, 1, 1]})
+        >>> cases = pd.DataFrame({"subject": list("aabbccdd"), "label:lesion": [0, 0, 0, 0, 1, 1, 1, 1]})
         >>> split = split_by_subject(cases, fractions={"train": 0.5, "test": 0.5}, seed=1)
-        >>> sorted(split[cases["label"] == 1].unique())
+        >>> sorted(split[cases["label:lesion"] == 1].unique())
         ['test', 'train']
     """
     wanted = {name: share for name, share in fractions.items() if share > 0}
     if abs(sum(wanted.values()) - 1) > 1e-6:
         raise ScanproofError("fractions must sum to 1", key="data.fractions", value=dict(fractions))
-    labels = cases["label"].astype("float64").fillna(0)
-    subjects = labels.groupby(cases["subject"], sort=True).mean()
-    if len(subjects) < len(wanted):
+    labels = cases[label_columns(cases)].astype("float64").fillna(0)
+    positive = labels.groupby(cases["subject"], sort=True).max() > 0
+    if len(positive) < len(wanted):
         raise ScanproofError(
             f"at least {len(wanted)} subjects are needed for the splits {', '.join(wanted)}",
             key="data.fractions",
-            value=len(subjects),
+            value=len(positive),
         )
     rng = np.random.default_rng(derive_seed(seed, "split"))
-    positive = subjects.to_numpy() > 0
-    assigned: dict[str, str] = {}
-    quotas = dict.fromkeys(wanted, 0.0)
-    for stratum in (positive, ~positive):
-        names = subjects.index.to_numpy()[stratum]
-        for name in rng.permutation(names):
-            # the split that lags furthest behind its share takes the next subject
-            for split, share in wanted.items():
-                quotas[split] += share
-            split = max(quotas, key=lambda s: quotas[s])
-            quotas[split] -= 1
-            assigned[str(name)] = split
-    return cases["subject"].map(assigned).astype("string")
+    shares = np.array(list(wanted.values()))
+    # the last column counts all subjects
+    belongs = np.column_stack([positive.to_numpy(dtype=bool), np.ones(len(positive), dtype=bool)])
+    dealt = np.zeros((len(wanted), belongs.shape[1]), dtype=np.int64)
+    lacking = shares[:, None] * belongs.sum(axis=0)
+    assigned = np.full(len(positive), -1)
+    while (assigned < 0).any():
+        left = belongs[assigned < 0].sum(axis=0)
+        target = min(np.flatnonzero(left), key=lambda column: left[column])
+        subjects = np.flatnonzero((assigned < 0) & belongs[:, target])
+        for subject in rng.permutation(subjects):
+            order = [(dealt[k, target] == 0, lacking[k, target], lacking[k, -1]) for k in range(len(shares))]
+            assigned[subject] = split = max(range(len(shares)), key=lambda k: order[k])
+            dealt[split] += belongs[subject]
+            lacking[split] -= belongs[subject]
+    names = np.array(list(wanted))[assigned]
+    return cases["subject"].map(dict(zip(positive.index, names, strict=True))).astype("string")
 
 
 def check_splits(cases: pd.DataFrame, *, file: Path | str | None = None, site: str | None = None) -> None:
@@ -80,21 +88,28 @@ def check_splits(cases: pd.DataFrame, *, file: Path | str | None = None, site: s
 
 
 def check_labels(cases: pd.DataFrame, *, splits: tuple[str, ...], site: str, file: Path | str | None = None) -> None:
-    """Check that each of the splits holds cases of both labels, as training and AUROC need.
+    """Check that each of the splits holds cases of both labels of every target, as training and AUROC need.
+
+    Args:
+        cases: columns ``case``, ``split`` and those of the labels.
+        splits: those that are needed.
+        site: the site's name.
+        file: where the labels stand.
 
     Raises:
-        ScanproofError: naming the site, the split and the labels found.
+        ScanproofError: naming the site, the split, the target and the labels found.
     """
-    for split in splits:
-        labels = cases.loc[cases["split"] == split, "label"]
+    for split, column in itertools.product(splits, label_columns(cases)):
+        target = column.removeprefix(PREFIX)
+        labels = cases.loc[cases["split"] == split, column]
         found = sorted({int(x) for x in labels.dropna()})
         if labels.isna().any():
             case = str(cases.loc[labels.index[labels.isna()][0], "case"])
-            place = f"site {site!r}, case {case}"
+            place = f"site {site!r}, case {case}, {target}"
             raise ScanproofError("every case needs a label for classification", file=file, key=place)
         if found != [0, 1]:
             raise ScanproofError(
-                "split must hold cases of both labels 0 and 1",
+                f"split must hold cases with and without {target!r}, labels 0 and 1",
                 file=file,
                 key=f"site {site!r}, split {split}",
                 value=found,

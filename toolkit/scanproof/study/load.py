@@ -9,8 +9,10 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from yaml.constructor import ConstructorError
 
+from scanproof.data.folder import kind_of
 from scanproof.errors import ScanproofError, unknown_name
-from scanproof.study.definition import DemoData, NiftiData, Study
+from scanproof.study.data_plans import DemoData, ImageData, NiftiData, SiteData
+from scanproof.study.definition import Study
 from scanproof.study.model_description import SavedModel
 from scanproof.study.model_notes import check_dimensions
 from scanproof.study.model_source import ModelSource, with_model
@@ -20,6 +22,7 @@ from scanproof.study.shift_plans import CompositionPlan, ShiftPlan
 _VARIANTS: dict[str, type[BaseModel]] = {
     "demo": DemoData,
     "nifti": NiftiData,
+    "images": ImageData,
     "single": ShiftPlan,
     "composition": CompositionPlan,
 }
@@ -32,8 +35,9 @@ def load_study(
 
     Args:
         path: YAML file.
-        data: folder of NIfTI volumes to run the study on instead of its own data.
-        manifest: CSV of that folder; default ``cohort.csv`` in it.
+        data: folder of NIfTI volumes or of images to run the study on instead of its own data.
+        manifest: CSV of that folder; default ``cohort.csv`` in it. A folder of images may have a folder a class
+            instead.
         models: where saved reconstructions are looked up; default below ``mlruns``.
 
     Returns:
@@ -66,12 +70,21 @@ def _local_data(own: object, data: Path, manifest: Path | None) -> dict[str, obj
     """The data section for a local folder; image geometry is taken over from the study's own section."""
     if not data.is_dir():
         raise ScanproofError("must be an existing folder", key="--data", value=str(data))
-    section: dict[str, object] = {"kind": "nifti"}
+    file = (manifest or data / "cohort.csv").resolve()
+    kind = kind_of(data, file)
+    by_folders = kind == "images" and manifest is None and not file.exists()
+    section: dict[str, object] = {}
     if isinstance(own, dict):
-        shared = {"slices", "matrix"} if own.get("kind") == "demo" else set(NiftiData.model_fields) - {"training_sites"}
-        section.update({key: value for key, value in own.items() if key in shared})
-    section.update(kind="nifti", root=str(data.resolve()), manifest=str((manifest or data / "cohort.csv").resolve()))
-    return section
+        section = {key: value for key, value in own.items() if key in _shared(str(own.get("kind")), kind)}
+    return {**section, "kind": kind, "root": str(data.resolve()), "manifest": None if by_folders else str(file)}
+
+
+def _shared(own: str, kind: str) -> set[str]:
+    """Keys that a section of data of one kind takes over from one of another."""
+    keys = set(_VARIANTS[kind].model_fields) - {"training_sites"}
+    if own == kind:
+        return keys
+    return keys & ({"slices", "matrix"} if own == "demo" else set(SiteData.model_fields))
 
 
 def _with_presets(content: dict[str, object], *, base: Path) -> dict[str, object]:
@@ -121,11 +134,12 @@ def _with_models(
 
 
 def _resolve(study: Study, *, base: Path) -> Study:
-    if not isinstance(study.data, NiftiData):
+    data = study.data
+    if not isinstance(data, SiteData):
         return study
-    manifest = (base / study.data.manifest).resolve()
-    root = (base / study.data.root).resolve() if study.data.root else manifest.parent
-    return study.model_copy(update={"data": study.data.model_copy(update={"manifest": manifest, "root": root})})
+    manifest = None if data.manifest is None else (base / data.manifest).resolve()
+    root = (base / data.root).resolve() if data.root else manifest and manifest.parent
+    return study.model_copy(update={"data": data.model_copy(update={"manifest": manifest, "root": root})})
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

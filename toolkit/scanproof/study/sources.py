@@ -7,11 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scanproof.data.manifest import read_manifest
+import pandas as pd
+
+from scanproof.data.class_folders import SUBJECTS_ARE_FILES, read_class_folders
+from scanproof.data.labels import label_columns
+from scanproof.data.manifest import Manifest, read_manifest
 from scanproof.data.privacy import pseudonym
 from scanproof.data.splits import check_labels, split_by_subject
 from scanproof.errors import ScanproofError, unknown_name
-from scanproof.study.definition import DemoData, NiftiData
+from scanproof.study.data_plans import DemoData, ImageData, SiteData
+from scanproof.study.definition import Study
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,8 @@ class CohortSource:
     Args:
         site: the site's name.
         training: its train and val splits are used.
+        targets: what the labels are about; none where there are no labels.
+        exclusive: they are classes, of which each case has one.
         params: what :func:`scanproof.study.tasks.cohort` needs, with hashes of the files it reads. Subjects appear
             under their pseudonyms.
         paths: hash of a file to where it lies; the place has no influence on results.
@@ -28,8 +35,28 @@ class CohortSource:
 
     site: str
     training: bool
+    targets: tuple[str, ...]
+    exclusive: bool
     params: Mapping[str, object]
     paths: Mapping[str, str] = field(default_factory=dict)
+
+
+def cohort_sources(study: Study, *, site_key: bytes = b"") -> list[CohortSource]:
+    """The source of each site of a study.
+
+    Args:
+        study: the definition.
+        site_key: key of the subjects' pseudonyms (local data only).
+
+    Raises:
+        ScanproofError: a manifest that breaks a rule.
+    """
+    adjacent = study.acquisition.dimensions == 3
+    if isinstance(study.data, DemoData):
+        return demo_sources(study.data, adjacent=adjacent)
+    return site_sources(
+        study.data, seed=study.seed, labelled=bool(study.classification), site_key=site_key, adjacent=adjacent
+    )
 
 
 def demo_sources(data: DemoData, *, adjacent: bool) -> list[CohortSource]:
@@ -46,63 +73,132 @@ def demo_sources(data: DemoData, *, adjacent: bool) -> list[CohortSource]:
             "slices": data.slices,
             "matrix": list(data.matrix),
             "adjacent": adjacent,
+            "labels": list(data.labels),
         }
-        sources.append(CohortSource(site=site, training=training, params=params))
+        sources.append(
+            CohortSource(site=site, training=training, targets=tuple(data.labels), exclusive=False, params=params)
+        )
     return sources
 
 
-def nifti_sources(data: NiftiData, *, seed: int, labelled: bool, site_key: bytes, adjacent: bool) -> list[CohortSource]:
-    """Sources of a folder of NIfTI volumes: reads the manifest, splits by subject and hashes the files.
+def site_sources(data: SiteData, *, seed: int, labelled: bool, site_key: bytes, adjacent: bool) -> list[CohortSource]:
+    """Sources of a folder of volumes or images: reads the manifest, splits by subject and hashes the files.
+
+    Args:
+        data: the folder.
+        seed: the study's seed, for splits.
+        labelled: whether labels are needed.
+        site_key: key of the subjects' pseudonyms.
+        adjacent: slices of a volume have to lie next to each other.
 
     Raises:
         ScanproofError: a manifest that breaks a rule, a training site that is not in it, a split without both
-            labels.
+            labels of a target, the same content in files of two subjects.
     """
-    table = read_manifest(data.manifest, root=data.root or data.manifest.parent, labelled=labelled)
+    manifest = _manifest(data, labelled=labelled)
+    table = manifest.table
     if table["site"].str.lower().eq("all").any():
         raise ScanproofError(
-            "site name is taken by the summary over sites", file=data.manifest, key="site", value="all"
+            "site name is taken by the summary over sites", file=manifest.file, key="site", value="all"
         )
     subjects = table.groupby("site")["subject"].nunique()
     training_sites = data.training_sites or [str(subjects.idxmax())]
     for site in training_sites:
         if site not in subjects.index:
-            raise unknown_name("training site", site, subjects.index, file=data.manifest, key="data.training_sites")
+            raise unknown_name("training site", site, subjects.index, file=manifest.file, key="data.training_sites")
+    cases = {
+        str(site): _split(rows, data, manifest.file, training=site in training_sites, seed=seed, labelled=labelled)
+        for site, rows in table.groupby("site", sort=True)
+    }
+    together = pd.concat(list(cases.values()))
+    together["sha256"] = [_file_hash(Path(path)) for path in together["path"]]
+    _check_content(together, manifest.file)
+    reading = data.model_dump(mode="json", include={"slices", "extent", "matrix", "spacing", "coils", "snr"})
     sources = []
-    for site in sorted(str(name) for name in subjects.index):
-        rows = table[table["site"] == site].copy()
-        training = site in training_sites
-        if rows["split"].isna().all():
-            fractions = data.fractions.model_dump() if training else {"test": 1.0}
-            rows["split"] = split_by_subject(rows, fractions=fractions, seed=seed)
-        if not training:
-            rows = rows[rows["split"] == "test"]
-            if rows.empty:
-                raise ScanproofError("site must have cases in the test split", file=data.manifest, key=f"site {site!r}")
-        if labelled:
-            splits = ("train", "val", "test") if training else ("test",)
-            rows["case"] = rows["path"]
-            check_labels(rows, splits=splits, site=site, file=data.manifest)
-        hashes = [_file_hash(Path(str(path))) for path in rows["path"]]
-        volumes = [
-            {
-                "subject": pseudonym(str(row.subject), site_key),
-                "sha256": digest,
-                "label": None if row.label is None else int(str(row.label)),
-                "split": str(row.split),
-            }
-            for row, digest in zip(rows.astype(object).where(rows.notna(), None).itertuples(), hashes, strict=True)
-        ]
-        geometry = data.model_dump(mode="json", include={"slices", "extent", "matrix", "spacing", "coils", "snr"})
+    for site, rows in cases.items():
+        hashes = together.loc[rows.index, "sha256"].astype(str)
+        params = {
+            "source": data.kind,
+            "site": site,
+            "files": _files(rows, hashes, site_key),
+            "targets": list(manifest.targets),
+            "exclusive": manifest.exclusive,
+            **reading,
+        }
         sources.append(
             CohortSource(
                 site=site,
-                training=training,
-                params={"source": "nifti", "site": site, "volumes": volumes, "adjacent": adjacent, **geometry},
+                training=site in training_sites,
+                targets=manifest.targets,
+                exclusive=manifest.exclusive,
+                params={**params, "adjacent": adjacent} if data.kind == "nifti" else params,
                 paths=dict(zip(hashes, rows["path"].astype(str), strict=True)),
             )
         )
     return sources
+
+
+def data_notes(study: Study) -> list[str]:
+    """What a reader must know of the data beyond their kind."""
+    if isinstance(study.data, ImageData) and study.data.manifest is None:
+        return [SUBJECTS_ARE_FILES]
+    return []
+
+
+def _manifest(data: SiteData, *, labelled: bool) -> Manifest:
+    folder = data.folder
+    if data.manifest is not None:
+        return read_manifest(data.manifest, root=folder or data.manifest.parent, labelled=labelled)
+    if not isinstance(data, ImageData) or folder is None:
+        raise ScanproofError("must be given", key="data.manifest")
+    return read_class_folders(folder, site=data.site)
+
+
+def _split(
+    rows: pd.DataFrame, data: SiteData, file: Path, *, training: bool, seed: int, labelled: bool
+) -> pd.DataFrame:
+    """The rows of one site that are used, with their splits."""
+    site, rows = str(rows["site"].iloc[0]), rows.copy()
+    if rows["split"].isna().all():
+        fractions = data.fractions.model_dump() if training else {"test": 1.0}
+        rows["split"] = split_by_subject(rows, fractions=fractions, seed=seed)
+    if not training:
+        rows = rows[rows["split"] == "test"]
+        if rows.empty:
+            raise ScanproofError("site must have cases in the test split", file=file, key=f"site {site!r}")
+    if labelled:
+        splits = ("train", "val", "test") if training else ("test",)
+        check_labels(rows.assign(case=rows["path"]), splits=splits, site=site, file=file)
+    return rows
+
+
+def _check_content(files: pd.DataFrame, manifest: Path) -> None:
+    """Check that no file of one subject is a copy of another's: it would be learned from and tested on."""
+    first = files.drop_duplicates("sha256").set_index("sha256")
+    for row in files[files["sha256"].duplicated()].itertuples():
+        other = first.loc[str(row.sha256)]
+        if other["subject"] != row.subject:
+            raise ScanproofError(
+                "files of two subjects must not have the same content",
+                file=manifest,
+                key=f"{other['place']} and {row.place}",
+                value=[str(other["subject"]), str(row.subject)],
+                hint="give both the same subject, or leave one out",
+            )
+
+
+def _files(rows: pd.DataFrame, hashes: pd.Series, site_key: bytes) -> list[dict[str, object]]:
+    """What a ``cohort`` task has to know of each file."""
+    labels = rows[label_columns(rows)].astype(object)
+    return [
+        {
+            "subject": pseudonym(str(subject), site_key),
+            "sha256": digest,
+            "labels": [None if pd.isna(label) else int(label) for label in row],
+            "split": str(split),
+        }
+        for subject, split, digest, row in zip(rows["subject"], rows["split"], hashes, labels.to_numpy(), strict=True)
+    ]
 
 
 def _file_hash(path: Path) -> str:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
 from scanproof.data.cohort import Acquisition, Cohort, case_table
 from scanproof.data.demo.anatomy import SPACING_MM, mni152, sample
+from scanproof.data.demo.findings import LESION, check_findings, read_findings
 from scanproof.data.demo.lesions import VISIBLE_SHARE, LesionLoad, draw_lesions, lesion_share, positive_slices
 from scanproof.data.demo.scanner import TISSUES, Scanner, scanner
 from scanproof.data.demo.shape import USUAL, HeadShape
 from scanproof.data.demo.warp import displace, random_diffeomorphism, smooth_noise
+from scanproof.data.labels import label_values
 from scanproof.errors import ScanproofError
 from scanproof.seeds import generator
 
@@ -31,6 +34,7 @@ def demo_cohort(
     matrix: Sequence[int],
     seed: int,
     adjacent: bool = False,
+    labels: Sequence[str] = (LESION,),
     shape: HeadShape = USUAL,
     te: float = 1.0,
     ti: float = 1.0,
@@ -38,7 +42,8 @@ def demo_cohort(
     """Make the cohort of one demo site.
 
     Anatomy is the MNI152 template, warped by a random diffeomorphism and seen through the site's pulse sequence;
-    a part of the subjects carries white-matter lesions. The label of a slice is whether lesion shows in it.
+    a part of the subjects carries white-matter lesions. The labels of a slice say what shows in it: lesion at all, or
+    another finding of :data:`~scanproof.data.demo.findings.FINDINGS`. They change no image.
 
     Another head shape or sequence timing renders *the same* subjects, slices, lesions and labels again, so that a
     comparison is paired by case. A label always says what the subject has, seen in the usual shape.
@@ -52,6 +57,7 @@ def demo_cohort(
             cohort holds the smaller one.
         adjacent: slices of a subject lie next to each other, 2 mm apart, as those of a volume do; without it they are
             spread over the brain.
+        labels: findings that are the targets, in this order.
         shape: of the heads.
         te: echo time, in that of the site's protocol.
         ti: inversion time, in that of the site's protocol.
@@ -60,7 +66,7 @@ def demo_cohort(
         The cohort, with lesion maps as ``findings``.
 
     Raises:
-        ScanproofError: unknown site, a time that is not positive, more adjacent slices than there are.
+        ScanproofError: unknown site or finding, a time that is not positive, more adjacent slices than there are.
 
     Example:
         >>> cohort = demo_cohort("north", subjects={"test": 2}, slices=3, matrix=(112, 96), seed=1)
@@ -68,6 +74,7 @@ def demo_cohort(
         (6, 1, 112, 96)
     """
     machine = scanner(site).drifted(te=te, ti=ti)
+    check_findings(labels)
     if adjacent and slices > HIGHEST_SLICE - LOWEST_SLICE:
         rule = f"adjacent slices must be at most {HIGHEST_SLICE - LOWEST_SLICE:.0f}"
         raise ScanproofError(rule, key="slices", value=slices)
@@ -76,13 +83,18 @@ def demo_cohort(
     for split, count in subjects.items():
         for number in range(count):
             subject = f"{site}-{split}-{number:03d}"
-            stack, share, labels = _subject(
+            stack, share, found = _subject(
                 machine, slices=slices, adjacent=adjacent, matrix=matrix, seed=seed, name=subject, shape=shape
             )
             images.append(stack)
             findings.append(share >= VISIBLE_SHARE)
             rows += [
-                {"subject": subject, "case": f"{subject}-{k}", "split": split, "label": int(labels[k])}
+                {
+                    "subject": subject,
+                    "case": f"{subject}-{k}",
+                    "split": split,
+                    **label_values(labels, [int(found[name][k]) for name in labels]),
+                }
                 for k in range(slices)
             ]
     empty = torch.zeros(0, *matrix)
@@ -90,7 +102,8 @@ def demo_cohort(
         site=site,
         images=torch.cat([empty, *images]).unsqueeze(1).numpy(),
         findings=torch.cat([empty.bool(), *findings]).unsqueeze(1).numpy(),
-        cases=case_table(rows),
+        cases=case_table(rows, targets=labels),
+        targets=tuple(labels),
         acquisition=Acquisition(
             coils=machine.coils,
             snr=machine.snr,
@@ -110,21 +123,22 @@ def _subject(
     seed: int,
     name: str,
     shape: HeadShape,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Images and lesion shares, float32 (slices, H, W), and labels, bool (slices,), of one subject."""
+) -> tuple[torch.Tensor, torch.Tensor, Mapping[str, np.ndarray]]:
+    """Images and lesion shares, float32 (slices, H, W), and findings, bool (slices,), of one subject."""
     rng = generator(seed, "demo", name)
     pose = _Pose.draw(slices=slices, adjacent=adjacent, generator=rng)
     points = pose.points(matrix)
     white, grey, fluid, texture = sample(mni152().maps, points)
     lesions = draw_lesions(points, white, load=LesionLoad(), generator=rng)
     lesion = lesion_share(points, white, lesions)
-    labels = positive_slices(lesion)
+    shown = positive_slices(lesion)[:, None, None]
+    found = read_findings(lesion * shown, points)
     if shape != USUAL:
         points = pose.points(matrix, shape=shape)
         white, grey, fluid, texture = sample(mni152().maps, points)
         lesions = [replace(lesion, rough=_reshaped(lesion.rough, shape)) for lesion in lesions]
         lesion = lesion_share(points, white, lesions)
-    lesion = lesion * labels[:, None, None]
+    lesion = lesion * shown
     shares = dict(zip(TISSUES, (white - lesion, grey, fluid, lesion), strict=True))
     image = torch.zeros_like(white)
     for tissue, share in shares.items():
@@ -134,7 +148,7 @@ def _subject(
     image *= 1 + 0.03 * smooth_noise((slices, *matrix), width=3.0, generator=rng)
     image *= torch.exp(machine.shading * smooth_noise((1, *matrix), width=min(matrix) / 4, generator=rng))
     image = _blur(image, width=machine.blur_mm / SPACING_MM).clamp(min=0)
-    return image / torch.quantile(image[image > 0], 0.99), lesion, labels
+    return image / torch.quantile(image[image > 0], 0.99), lesion, found
 
 
 @dataclass(frozen=True, kw_only=True)
