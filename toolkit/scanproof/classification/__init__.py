@@ -1,4 +1,4 @@
-"""Classifiers: MONAI networks with a choice of normalization, and how they are trained."""
+"""Classifiers: networks with a choice of normalization, and how they are trained."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ CLASSIFIERS: Registry[nn.Module] = Registry(
         "resnet18": "scanproof.classification.networks:resnet18",
         "resnet34": "scanproof.classification.networks:resnet34",
         "resnet50": "scanproof.classification.networks:resnet50",
+        "preact_resnet18": "scanproof.classification.networks:preact_resnet18",
+        "seresnet50": "scanproof.classification.networks:seresnet50",
         "densenet121": "scanproof.classification.networks:densenet121",
+        "efficientnet_b0": "scanproof.classification.networks:efficientnet_b0",
     },
     group="scanproof.classifiers",
 )
