@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint types bench bench-transforms bench-untrained bench-gleam atlas ui acceptance browser picture schema clean
+.PHONY: help demo test lint types bench bench-transforms bench-untrained bench-gleam bench-statistics atlas ui acceptance browser picture schema clean
 
 help:
 	@echo "make demo        install, run studies/demo.yaml, say where the report is"
@@ -15,6 +15,7 @@ help:
 	@echo "make bench-transforms  the artifacts against TorchIO's and MONAI's"
 	@echo "make bench-untrained   un-trained fits against the published procedure"
 	@echo "make bench-gleam       memory and step time of the ways to train an unrolled network"
+	@echo "make bench-statistics  metrics of bootstrap resamples against a loop over scikit-learn"
 	@echo "make atlas       measure and picture every artifact at every severity into studies/artifacts/results"
 	@echo "make ui          open MLflow on the results, http://127.0.0.1:5000"
 	@echo "make picture     copy the demo's overview into studies/demo/results"
@@ -52,6 +53,9 @@ bench-transforms: $(STAMP)
 
 bench-gleam: $(STAMP)
 	$(BIN)/python tests/benchmarks/bench_gleam.py --json build/bench/gleam.json
+
+bench-statistics: $(STAMP)
+	$(BIN)/python tests/benchmarks/bench_statistics.py --json build/bench/statistics.json
 
 bench-untrained: $(STAMP)
 	$(BIN)/python tests/benchmarks/bench_untrained.py --json build/bench/untrained.json

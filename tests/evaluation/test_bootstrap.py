@@ -6,6 +6,7 @@ import scipy.stats
 from hypothesis import given, settings, strategies as st
 
 from scanproof.errors import ScanproofError
+from scanproof.evaluation import bootstrap as module
 from scanproof.evaluation.bootstrap import Bootstrap, percentile_interval, subject_weights
 
 
@@ -102,6 +103,91 @@ def test_estimate_widens_an_interval_that_misses_its_value():
     np.testing.assert_allclose(estimate.upper, [5, 0.975, -0.025])
 
 
+def test_weights_are_those_that_committed_results_were_made_with(monkeypatch):
+    """Draws of all resamples at once, which is how they were made before memory was bounded."""
+    subjects = np.array([f"s{i // 3}" for i in range(33)], object)
+    drawn = np.random.default_rng(5).integers(11, size=(301, 11))
+    _, member = np.unique(subjects.astype(str), return_inverse=True)
+    expected = np.stack([np.bincount(row, minlength=11) for row in drawn])[:, member]
+    monkeypatch.setattr(module, "_DRAWS_AT_ONCE", 77)
+    np.testing.assert_array_equal(subject_weights(subjects, resamples=301, seed=5), expected)
+    small = subject_weights(subjects, resamples=301, seed=5, dtype=np.uint8)
+    assert small.dtype == np.uint8
+    np.testing.assert_array_equal(small, expected)
+
+
+@pytest.mark.parametrize("count", [2, 3, 8])
+def test_expanded_draws_vary_as_much_as_means_do(count):
+    """The variance of replicates is the unbiased one, s squared over n; drawn n times it is less by (n - 1) / n."""
+    values = np.random.default_rng(count).normal(size=count)
+    names = [f"s{i}" for i in range(count)]
+    unbiased = values.var(ddof=1) / count
+    for interval, factor in (("expanded", 1), ("percentile", (count - 1) / count)):
+        weights = Bootstrap(seed=1, resamples=20_000, interval=interval).weights("north", names)[1:]
+        # 20 000 replicates tell a variance to about 2 %
+        assert (weights @ values / weights.sum(axis=1)).var() == pytest.approx(factor * unbiased, rel=0.06)
+    trained = Bootstrap(seed=1, resamples=20_000).training_weights(count)[1:]
+    assert (trained @ values / trained.sum(axis=1)).var() == pytest.approx(unbiased, rel=0.06)
+
+
+def test_one_subject_or_training_has_no_variance():
+    bootstrap = Bootstrap(seed=1, interval="expanded")
+    np.testing.assert_array_equal(bootstrap.weights("north", ["a", "a"]), 1)
+    np.testing.assert_array_equal(bootstrap.training_weights(1), 1)
+
+
+def test_crossed_samples_have_the_variance_of_subjects_and_of_trainings():
+    """An additive table: the variance of its mean is the sum of the two."""
+    rng = np.random.default_rng(2)
+    of_subjects, of_trainings = rng.normal(size=30), 0.4 * rng.normal(size=5)
+    bootstrap = Bootstrap(seed=3, resamples=20_000, interval="expanded")
+    weights = bootstrap.weights("north", [f"s{i}" for i in range(30)])
+    mean = weights @ of_subjects / weights.sum(axis=1)
+    parts = of_subjects.var(ddof=1) / 30, of_trainings.var(ddof=1) / 5
+    found = bootstrap.crossed(mean + of_trainings[:, None], axis=0, subjects=30)
+    assert found.samples[0] == pytest.approx(of_subjects.mean() + of_trainings.mean())
+    assert found.samples[1:].var() == pytest.approx(sum(parts), rel=0.05)
+    # Satterthwaite's formula, as scipy writes it for two samples of different variance
+    welch = scipy.stats.ttest_ind(of_subjects, of_trainings, equal_var=False).df
+    assert float(found.freedom) == pytest.approx(welch, rel=0.05)
+
+
+def test_freedom_is_that_of_what_varies():
+    bootstrap = Bootstrap(seed=1, resamples=200)
+    varying = np.random.default_rng(0).normal(size=201)
+    alike = bootstrap.crossed(np.stack([varying, varying]), axis=0, subjects=30)
+    assert float(alike.freedom) == pytest.approx(29)
+    np.testing.assert_allclose(alike.samples, varying)
+    apart = bootstrap.crossed(np.array([[1.0], [2.0], [4.0]]) + np.zeros(201), axis=0, subjects=30)
+    assert float(apart.freedom) == pytest.approx(2)
+    assert float(bootstrap.crossed(varying[None], axis=0, subjects=30).freedom) == 29
+    assert float(bootstrap.crossed(np.ones((2, 201)), axis=0, subjects=30).freedom) == 29
+
+
+def test_expanded_interval_of_a_mean_is_that_of_student():
+    values = np.random.default_rng(1).normal(size=8)
+    bootstrap = Bootstrap(seed=1, resamples=20_000, interval="expanded")
+    weights = bootstrap.weights("north", [f"s{i}" for i in range(8)])
+    found = bootstrap.estimate(weights @ values / weights.sum(axis=1), freedom=7)
+    expected = scipy.stats.t.interval(0.95, 7, loc=values.mean(), scale=scipy.stats.sem(values))
+    # the shape of the replicates is their own, not that of the normal distribution
+    assert float(found.upper - found.lower) == pytest.approx(expected[1] - expected[0], rel=0.08)
+
+
+def test_freedom_changes_nothing_but_expanded_intervals():
+    samples = np.random.default_rng(0).normal(size=(2, 3, 101))
+    percentile, expanded = (Bootstrap(seed=1, resamples=100, interval=kind) for kind in ("percentile", "expanded"))
+    plain = percentile.estimate(samples)
+    for same in (percentile.estimate(samples, freedom=3), expanded.estimate(samples)):
+        for one, other in zip(same, plain, strict=True):
+            np.testing.assert_array_equal(one, other)
+    wide = expanded.estimate(samples, freedom=[[2], [np.inf]])
+    factor = scipy.stats.t.ppf(0.975, 2) / scipy.stats.norm.ppf(0.975)
+    np.testing.assert_allclose((wide.upper - wide.value)[0], factor * (plain.upper - plain.value)[0])
+    np.testing.assert_allclose((wide.value - wide.lower)[0], factor * (plain.value - plain.lower)[0])
+    np.testing.assert_allclose(wide.lower[1], plain.lower[1])
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -112,6 +198,23 @@ def test_estimate_widens_an_interval_that_misses_its_value():
         (lambda: percentile_interval([], confidence=0.9), "samples must hold at least one replicate"),
         (lambda: Bootstrap(seed=1, resamples=99), "resamples must be at least 100, got 99"),
         (lambda: Bootstrap(seed=1, confidence=95), r"confidence must be in \(0, 1\), got 95"),
+        (
+            lambda: Bootstrap(seed=1, interval="bca"),
+            "interval: unknown interval, got .bca.",
+        ),
+        (lambda: Bootstrap(seed=1).training_weights(0), "trainings must be at least 1, got 0"),
+        (lambda: Bootstrap(seed=1).crossed(np.ones((3, 1001)), axis=1, subjects=9), "must have 1001 resamples along"),
+        (lambda: Bootstrap(seed=1).crossed(np.ones((3, 100)), axis=0, subjects=9), "must have 1001 resamples along"),
+        (lambda: Bootstrap(seed=1).crossed(np.ones((3, 1001)), axis=0, subjects=0), "subjects must be at least 1"),
+        (
+            lambda: Bootstrap(seed=1, interval="expanded").estimate(np.ones(1001), freedom=0),
+            "freedom must be more than 0, got 0.0",
+        ),
+        (lambda: subject_weights(["a"], resamples=1, seed=1, draws=0), "draws must be at least 1, got 0"),
+        (
+            lambda: subject_weights(["a"], resamples=1, seed=1, draws=300, dtype=np.uint8),
+            "dtype must hold a multiplicity of 300, got 'uint8'",
+        ),
     ],
 )
 def test_bad_arguments_say_what_is_wrong(call, message):

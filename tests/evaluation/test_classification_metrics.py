@@ -4,20 +4,31 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 from sklearn.calibration import calibration_curve
-from sklearn.metrics import balanced_accuracy_score, brier_score_loss, recall_score, roc_auc_score, roc_curve
+from sklearn.metrics import (
+    average_precision_score,
+    balanced_accuracy_score,
+    brier_score_loss,
+    log_loss,
+    recall_score,
+    roc_auc_score,
+    roc_curve,
+)
 
 from scanproof.errors import ScanproofError
+from scanproof.evaluation import weighted_sums
 from scanproof.evaluation.classification_metrics import (
+    auprc,
     auroc,
     balanced_accuracy,
     brier,
     expected_calibration_error,
+    negative_log_likelihood,
     operating_threshold,
     sensitivity,
     specificity,
 )
 
-WITH_WEIGHTS_ALONE = [auroc, expected_calibration_error, brier]
+WITH_WEIGHTS_ALONE = [auroc, auprc, expected_calibration_error, brier, negative_log_likelihood]
 AT_THRESHOLD = [sensitivity, specificity, balanced_accuracy]
 
 
@@ -34,22 +45,27 @@ def test_agrees_with_scikit_learn_under_weights(sample):
     labels, scores, weights = sample
     found = {
         "auroc": auroc(labels, scores, weights=weights),
+        "auprc": auprc(labels, scores, weights=weights),
         "brier": brier(labels, scores, weights=weights),
+        "nll": negative_log_likelihood(labels, scores, weights=weights),
         "sensitivity": sensitivity(labels, scores, threshold=0.5, weights=weights),
         "specificity": specificity(labels, scores, threshold=0.5, weights=weights),
         "balanced": balanced_accuracy(labels, scores, threshold=0.5, weights=weights),
     }
-    for c, r in [(0, 0), (1, 7), (2, 21), (3, 49)]:
+    for c, r in np.ndindex(4, 50):
         weight, read = weights[r], scores[c] >= 0.5
         expected = {
             "auroc": roc_auc_score(labels, scores[c], sample_weight=weight),
+            "auprc": average_precision_score(labels, scores[c], sample_weight=weight),
             "brier": brier_score_loss(labels, scores[c], sample_weight=weight),
+            "nll": log_loss(labels, np.clip(scores[c], 1e-7, 1 - 1e-7), sample_weight=weight),
             "sensitivity": recall_score(labels, read, sample_weight=weight),
             "specificity": recall_score(labels, read, pos_label=0, sample_weight=weight),
             "balanced": balanced_accuracy_score(labels, read, sample_weight=weight),
         }
         for name, value in expected.items():
-            assert found[name][c, r] == pytest.approx(value, abs=1e-12), name
+            # clipped at 1 - 1e-7 from above, too, scikit-learn's likelihood is off by as much
+            assert found[name][c, r] == pytest.approx(value, abs=2e-7 if name == "nll" else 1e-12), name
 
 
 def test_agrees_with_scikit_learn_without_weights(sample):
@@ -141,11 +157,41 @@ def test_auroc_does_not_change_under_a_monotone_map_and_mirrors_under_a_falling_
     np.testing.assert_allclose(auroc(1 - labels, scores, weights=weights), 1 - found, atol=1e-12)
 
 
-def test_order_of_cases_does_not_matter(sample):
+@pytest.mark.parametrize("metric", WITH_WEIGHTS_ALONE)
+def test_order_of_cases_does_not_matter(metric, sample):
     labels, scores, weights = sample
     order = np.random.default_rng(0).permutation(len(labels))
-    shuffled = auroc(labels[order], scores[:, order], weights=weights[:, order])
-    np.testing.assert_array_equal(shuffled, auroc(labels, scores, weights=weights))
+    shuffled = metric(labels[order], scores[:, order], weights=weights[:, order])
+    np.testing.assert_array_equal(shuffled, metric(labels, scores, weights=weights))
+
+
+@pytest.mark.parametrize("metric", WITH_WEIGHTS_ALONE)
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float32])
+def test_neither_blocks_nor_the_type_of_counts_change_a_bit(metric, dtype, sample, monkeypatch):
+    labels, scores, weights = sample
+    whole = metric(labels, scores, weights=weights)
+    monkeypatch.setattr(weighted_sums, "BLOCK_BYTES", 7 * 60 * 8)
+    np.testing.assert_array_equal(metric(labels, scores, weights=weights.astype(dtype)), whole)
+
+
+@pytest.mark.parametrize("metric", WITH_WEIGHTS_ALONE)
+def test_weights_may_be_fractions_of_any_scale(metric, sample):
+    labels, scores, weights = sample
+    whole = metric(labels, scores, weights=weights)
+    for scale in (0.37, 1e9):
+        np.testing.assert_allclose(metric(labels, scores, weights=scale * weights), whole, atol=1e-12)
+
+
+def test_average_precision_of_chance_is_the_prevalence():
+    rng = np.random.default_rng(4)
+    labels = (rng.random(20_000) < 0.2).astype(int)
+    assert auprc(labels, rng.random(20_000))[0] == pytest.approx(labels.mean(), abs=0.02)
+    assert auprc([0, 1, 0, 1], [0.5] * 4) == [0.5]
+
+
+def test_likelihood_of_a_certain_error_is_bounded():
+    assert negative_log_likelihood([0, 1], [1.0, 1.0]) == pytest.approx([-np.log(1e-7) / 2])
+    assert negative_log_likelihood([0, 1], [0.0, 1.0]) == [0.0]
 
 
 def test_threshold_counts_as_positive_and_broadcasts(sample):
@@ -155,6 +201,8 @@ def test_threshold_counts_as_positive_and_broadcasts(sample):
     found = sensitivity(labels, stacked, threshold=limits, weights=weights)
     assert found.shape == (2, 4, 50)
     np.testing.assert_array_equal(found[1, 0], sensitivity(labels, scores[3], threshold=0.6, weights=weights))
+    limit_a_case = np.broadcast_to(limits[..., None], stacked.shape)
+    np.testing.assert_array_equal(sensitivity(labels, stacked, threshold=limit_a_case, weights=weights), found)
     assert sensitivity([1], [0.5], threshold=0.5) == [1.0]
     assert specificity([0], [0.5], threshold=0.5) == [0.0]
 
@@ -167,7 +215,15 @@ def test_resample_without_a_class_has_no_value():
     )
     np.testing.assert_array_equal(sensitivity(labels, scores, threshold=0.5, weights=weights), [1, np.nan, 1, np.nan])
     np.testing.assert_array_equal(np.isnan(brier(labels, scores, weights=weights)), [False, False, False, True])
+    np.testing.assert_array_equal(auprc(labels, scores, weights=weights), [1, np.nan, np.nan, np.nan])
     assert np.isnan(auroc([1, 1], [0.2, 0.8])).all()
+
+
+def test_a_threshold_a_case_is_compared_with_that_case():
+    labels, scores = [1, 1, 0, 0], [0.4, 0.6, 0.4, 0.6]
+    assert sensitivity(labels, scores, threshold=[0.3, 0.7, 0.5, 0.5]) == [0.5]
+    assert specificity(labels, scores, threshold=[0.5, 0.5, 0.5, 0.7]) == [1.0]
+    np.testing.assert_array_equal(sensitivity(labels, [scores, scores], threshold=[[0.3] * 4, [0.9] * 4])[:, 0], [1, 0])
 
 
 @pytest.mark.parametrize(
@@ -196,7 +252,7 @@ def test_probabilities_must_be_probabilities(metric, score):
 
 
 def test_bad_thresholds_say_what_is_wrong():
-    with pytest.raises(ScanproofError, match=r"threshold must broadcast .* \(1,\), got \(3,\)"):
+    with pytest.raises(ScanproofError, match=r"threshold must broadcast .* \(1,\), or .* \(1, 2\), got \(3,\)"):
         sensitivity([0, 1], [[0.1, 0.2]], threshold=[1, 2, 3])
     for target in (0, 1.1, np.nan):
         with pytest.raises(ScanproofError, match=r"sensitivity must be in \(0, 1\]"):

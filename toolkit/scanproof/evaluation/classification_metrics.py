@@ -2,8 +2,9 @@
 
 Every metric takes the labels of n cases, their scores under any number of conditions and a weight for each case in
 each resample, and returns one value a condition and resample. A weight counts how often the case stands in the
-resample, so a weight of two is the same as listing the case twice. Sums over cases run in plain NumPy loops: a BLAS
-product may differ in its last bit between numbers of threads, and tables are compared bit by bit.
+resample, so a weight of two is the same as listing the case twice. Give them as ``uint8`` where there are many: they
+are read in blocks (:mod:`scanproof.evaluation.weighted_sums`), and no other array of that size is made. Values do not
+depend on the order of cases, on blocks or on threads, not in their last bit, for tables are compared bit by bit.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from scanproof.errors import ScanproofError
-
-FloatArray = npt.NDArray[np.float64]
+from scanproof.evaluation.ranked_sums import pairs_in_order, precision_at_positives, runs, ties
+from scanproof.evaluation.weighted_sums import FloatArray, Weights, case_rows, weighted_sums
 
 #: equal-width probability bins of the expected calibration error
 CALIBRATION_BINS = 10
+#: least probability of what came true in the negative log-likelihood: about that which single precision resolves at 1
+SMALLEST_PROBABILITY = 1e-7
 
 
 def auroc(labels: npt.ArrayLike, scores: npt.ArrayLike, *, weights: npt.ArrayLike | None = None) -> FloatArray:
@@ -45,17 +48,38 @@ def auroc(labels: npt.ArrayLike, scores: npt.ArrayLike, *, weights: npt.ArrayLik
         array([1.  , 0.75])
     """
     positive, rows, case_weights, shape = _checked(labels, scores, weights)
-    of_positives, of_negatives = case_weights[positive], case_weights[~positive]
-    area = np.empty((len(rows), case_weights.shape[1]))
-    cumulative = np.zeros((len(of_negatives) + 1, case_weights.shape[1]))
-    for row, out in zip(rows, area, strict=True):
-        order = np.argsort(row[~positive], kind="stable")
-        np.cumsum(of_negatives[order], axis=0, out=cumulative[1:])
-        beaten = cumulative[np.searchsorted(row[~positive][order], row[positive], side="left")]
-        beaten += cumulative[np.searchsorted(row[~positive][order], row[positive], side="right")]
-        out[:] = np.einsum("pr,pr->r", of_positives, beaten) / 2
-    area = _ratio(area, of_positives.sum(axis=0) * of_negatives.sum(axis=0))
-    return area.reshape(shape)
+    area = np.empty((len(rows), len(case_weights)))
+    rankings = [runs(positive, row) for row in rows]
+    for block, of_case in case_rows(case_weights):
+        for index, ranking in enumerate(rankings):
+            area[index, block] = pairs_in_order(ranking, of_case)
+    return _ratio(area, _totals(positive, case_weights).prod(axis=0)).reshape(shape)
+
+
+def auprc(labels: npt.ArrayLike, scores: npt.ArrayLike, *, weights: npt.ArrayLike | None = None) -> FloatArray:
+    """Area under the precision-recall curve as average precision: the precision at each score, weighted by recall.
+
+    The sum over thresholds, from high to low, of the precision there times the recall gained there, with nothing
+    interpolated (Boyd, Eng and Page, ECML PKDD 2013); tied cases stand on one threshold, as in scikit-learn. Chance
+    earns the prevalence, so compare it only between test sets of equal prevalence.
+
+    Arguments, shapes and errors are those of :func:`auroc`.
+
+    Returns:
+        Values in [0, 1], shape ``(..., resamples)``; NaN where a resample holds no positive or no negative case.
+
+    Example:
+        >>> auprc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]).round(4)
+        array([0.8333])
+    """
+    positive, rows, case_weights, shape = _checked(labels, scores, weights)
+    area = np.empty((len(rows), len(case_weights)))
+    rankings = [ties(positive, row) for row in rows]
+    for block, of_case in case_rows(case_weights):
+        for index, ranking in enumerate(rankings):
+            area[index, block] = precision_at_positives(ranking, of_case)
+    totals = _totals(positive, case_weights)
+    return np.where(totals.prod(axis=0) > 0, _ratio(area, totals[0]), np.nan).reshape(shape)
 
 
 def sensitivity(
@@ -70,7 +94,8 @@ def sensitivity(
     Args:
         labels: 0 or 1, shape ``(n,)``.
         scores: finite, shape ``(..., n)``.
-        threshold: operating point, a number or an array that broadcasts to the leading axes of the scores.
+        threshold: operating point: a number, an array that broadcasts to the leading axes of the scores, or one of as
+            many axes as the scores, which broadcasts to them: a threshold a case.
         weights: shape ``(resamples, n)``, as in :func:`auroc`.
 
     Returns:
@@ -150,13 +175,13 @@ def expected_calibration_error(
     """
     positive, rows, case_weights, shape = _checked(labels, scores, weights, probabilities=True)
     edges = np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS
-    gaps = np.empty((len(rows), case_weights.shape[1]))
-    for row, out in zip(rows, gaps, strict=True):
-        order = np.argsort(row, kind="stable")
-        starts = _group_starts(np.searchsorted(edges, row[order], side="right"))
-        excess = (positive[order] - row[order])[:, None]
-        out[:] = np.abs(np.add.reduceat(case_weights[order] * excess, starts, axis=0)).sum(axis=0)
-    return _ratio(gaps, case_weights.sum(axis=0)).reshape(shape)
+    gaps = np.zeros((len(rows), len(case_weights)))
+    member = np.searchsorted(edges, rows, side="right")
+    for index in range(CALIBRATION_BINS):
+        excess = np.where(member == index, positive - rows, 0.0)
+        if excess.any():
+            gaps += np.abs(weighted_sums(excess, case_weights))
+    return _ratio(gaps, _totals(positive, case_weights).sum(axis=0)).reshape(shape)
 
 
 def brier(labels: npt.ArrayLike, scores: npt.ArrayLike, *, weights: npt.ArrayLike | None = None) -> FloatArray:
@@ -170,7 +195,26 @@ def brier(labels: npt.ArrayLike, scores: npt.ArrayLike, *, weights: npt.ArrayLik
     """
     positive, rows, case_weights, shape = _checked(labels, scores, weights, probabilities=True)
     error = (rows - positive) ** 2
-    return _ratio(_weighted_sum(error, case_weights), case_weights.sum(axis=0)).reshape(shape)
+    return _ratio(weighted_sums(error, case_weights), _totals(positive, case_weights).sum(axis=0)).reshape(shape)
+
+
+def negative_log_likelihood(
+    labels: npt.ArrayLike, scores: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
+) -> FloatArray:
+    """Mean negative natural logarithm of the probability given to what came true; 0 is best, log 2 earns a coin.
+
+    That probability is taken as at least :data:`SMALLEST_PROBABILITY`, 1e-7: single precision knows no smaller
+    distance from 1, and one case that is wrong with full certainty costs 16.1 rather than everything.
+
+    Arguments, shapes and errors are those of :func:`expected_calibration_error`.
+
+    Example:
+        >>> negative_log_likelihood([0, 1], [0.5, 1.0]).round(4)
+        array([0.3466])
+    """
+    positive, rows, case_weights, shape = _checked(labels, scores, weights, probabilities=True)
+    loss = -np.log(np.maximum(np.where(positive, rows, 1 - rows), SMALLEST_PROBABILITY))
+    return _ratio(weighted_sums(loss, case_weights), _totals(positive, case_weights).sum(axis=0)).reshape(shape)
 
 
 def operating_threshold(labels: npt.ArrayLike, scores: npt.ArrayLike, *, sensitivity: float) -> float:
@@ -207,6 +251,34 @@ def operating_threshold(labels: npt.ArrayLike, scores: npt.ArrayLike, *, sensiti
     return float(falling[max(needed, 1) - 1])
 
 
+def reads_positive(scores: npt.ArrayLike, *, threshold: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Which scores are read as positive: those of at least the threshold.
+
+    Args:
+        scores: shape ``(..., n)``.
+        threshold: as in :func:`sensitivity`.
+
+    Returns:
+        Shape as the scores.
+
+    Raises:
+        ScanproofError: a threshold of another shape.
+
+    Example:
+        >>> reads_positive([[0.2, 0.6], [0.5, 0.9]], threshold=[0.5, 0.8])
+        array([[False,  True],
+               [False,  True]])
+    """
+    values, limits = np.asarray(scores, np.float64), np.asarray(threshold, np.float64)
+    try:
+        if limits.ndim < values.ndim:
+            limits = np.broadcast_to(limits, values.shape[:-1])[..., None]
+        return np.asarray(values >= np.broadcast_to(limits, values.shape))
+    except ValueError as error:
+        rule = f"threshold must broadcast to the leading axes of the scores, {values.shape[:-1]}, or to {values.shape}"
+        raise ScanproofError(rule, value=limits.shape) from error
+
+
 def _rate(
     labels: npt.ArrayLike,
     scores: npt.ArrayLike,
@@ -216,21 +288,16 @@ def _rate(
     of_positives: bool,
 ) -> FloatArray:
     positive, rows, case_weights, shape = _checked(labels, scores, weights)
-    try:
-        limits = np.broadcast_to(np.asarray(threshold, np.float64), shape[:-1]).reshape(-1, 1)
-    except ValueError as error:
-        rule = f"threshold must broadcast to the leading axes of the scores, {shape[:-1]}"
-        raise ScanproofError(rule, value=np.shape(threshold)) from error
     members = positive if of_positives else ~positive
-    right = ((rows >= limits) == of_positives) & members
-    rate = _ratio(_weighted_sum(right.astype(np.float64), case_weights), case_weights[members].sum(axis=0))
-    return rate.reshape(shape)
+    right = (reads_positive(scores, threshold=threshold).reshape(rows.shape) == of_positives) & members
+    total = _totals(positive, case_weights)[0 if of_positives else 1]
+    return _ratio(weighted_sums(right.astype(np.float64), case_weights), total).reshape(shape)
 
 
 def _checked(
     labels: npt.ArrayLike, scores: npt.ArrayLike, weights: npt.ArrayLike | None, *, probabilities: bool = False
-) -> tuple[npt.NDArray[np.bool_], FloatArray, FloatArray, tuple[int, ...]]:
-    """Labels as bool ``(n,)``, scores ``(conditions, n)``, weights ``(n, resamples)`` and the shape of the answer."""
+) -> tuple[npt.NDArray[np.bool_], FloatArray, Weights, tuple[int, ...]]:
+    """Labels as bool ``(n,)``, scores ``(conditions, n)``, weights ``(resamples, n)`` and the shape of the answer."""
     classes, values = np.asarray(labels), np.asarray(scores, np.float64)
     if classes.ndim != 1 or not len(classes):
         raise ScanproofError("labels must have shape (n,), n at least 1", value=classes.shape)
@@ -243,23 +310,20 @@ def _checked(
     if probabilities and (values.min() < 0 or values.max() > 1):
         worst = values.flat[np.abs(values - 0.5).argmax()]
         raise ScanproofError("scores must be probabilities in [0, 1]", value=float(worst))
-    table = np.ones((1, len(classes))) if weights is None else np.asarray(weights, np.float64)
+    table = np.ones((1, len(classes))) if weights is None else np.asarray(weights)
     if table.ndim != 2 or table.shape[1] != len(classes):
         raise ScanproofError(f"weights must have shape (resamples, {len(classes)})", value=table.shape)
-    if not (table >= 0).all():
-        raise ScanproofError("weights must be 0 or more", value=float(table.min()))
+    if table.dtype.kind not in "uif":
+        table = table.astype(np.float64)
+    if not (least := float(table.min()) if table.size else 0.0) >= 0:
+        raise ScanproofError("weights must be 0 or more", value=least)
     shape = (*values.shape[:-1], len(table))
-    return classes.astype(bool), values.reshape(-1, len(classes)), np.ascontiguousarray(table.T), shape
+    return classes.astype(bool), values.reshape(-1, len(classes)), table, shape
 
 
-def _group_starts(ordered: npt.NDArray[np.generic]) -> npt.NDArray[np.intp]:
-    """Where each run of equal values starts."""
-    return np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-
-
-def _weighted_sum(values: FloatArray, case_weights: FloatArray) -> FloatArray:
-    total: FloatArray = np.einsum("cn,nr->cr", values, case_weights)
-    return total
+def _totals(positive: npt.NDArray[np.bool_], case_weights: Weights) -> FloatArray:
+    """Weight of the positive and of the negative cases, shape ``(2, resamples)``."""
+    return weighted_sums(np.stack([positive, ~positive]).astype(np.float64), case_weights)
 
 
 def _ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
