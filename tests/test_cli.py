@@ -22,7 +22,8 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["run", "--help"], ["register", "--help"], ["gallery", "--help"], ["--version"]]
+    "arguments",
+    [["--help"], ["run", "--help"], ["register", "--help"], ["gallery", "--help"], ["power", "--help"], ["--version"]],
 )
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     """What makes help slow is imports: none of these may be loaded for it."""
@@ -64,6 +65,13 @@ def test_plan_counts_tasks(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_power_says_how_many_subjects() -> None:
+    process = command("power", "--half-width", "0.1", "--auroc", "0.9", "--prevalence", "0.5", "--simulate", "3")
+    assert process.returncode == 0
+    assert "one model, to ± 0.1" in process.stdout
+    assert "simulated" in process.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -77,6 +85,8 @@ def test_plan_counts_tasks(tmp_path: Path) -> None:
             ["severity-table", "--shift", "ghosts"],
             "shift: unknown shift, got 'ghosts' (did you mean 'ghosting'? known:",
         ),
+        (["power", "--auroc", "0.4"], "auroc must be in (0.5, 1), got 0.4"),
+        (["power", "--seeds", "2", "--spread", "0.05"], "half_width: trainings must be at least 4"),
         (["severity-table", "-o", "table.xlsx"], "unknown kind of output file, got '.xlsx' (known: .csv, .json, .md)"),
         (["gallery", "-o", "page.gif"], "page.gif: unknown kind of output file, got '.gif' (known: .html, .pdf, .png)"),
         (["gallery", "--input", "README.md"], "README.md: file must be a readable NIfTI volume"),

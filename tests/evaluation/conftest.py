@@ -51,7 +51,8 @@ def simulate(
                     for seed in seeds:
                         noise = 0.3 * rng.normal(size=2 * subjects)
                         logit = (2 * label - 1) * (1.2 - 0.4 * decay * severity) + patient + noise
-                        row = {"classifier": "resnet18", "norm": norm, "seed": seed, "split": split, "label": label}
+                        row = {"classifier": "resnet18", "norm": norm, "seed": seed, "split": split}
+                        row |= {"target": "lesion", "label": label}
                         probability = 1 / (1 + np.exp(-logit))
                         predictions.append(pd.DataFrame({**common, **row, "probability": probability.round(3)}))
                 if split == "test":

@@ -9,7 +9,8 @@ from scipy import stats
 
 from scanproof.errors import ScanproofError
 from scanproof.evaluation.bootstrap import Bootstrap
-from scanproof.evaluation.claims import Claim, judge_claims, paired_differences
+from scanproof.evaluation.claim import Claim
+from scanproof.evaluation.claims import judge_claims, paired_differences
 
 BOOTSTRAP = Bootstrap(seed=3, resamples=2000)
 CONDITIONS = [("none", 0), ("motion", 1), ("motion", 3), ("adversarial", 5)]
@@ -154,10 +155,10 @@ def test_one_training_in_a_list_is_that_training():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"compare": ("a", "b"), "against": "c"}, r"as many reconstructions as compare \(2\), got 'c'"),
-        ({"compare": ("a", "b"), "against": ("c", "a")}, "against must be another reconstruction, got 'a'"),
-        ({"compare": ("a", "a"), "against": ("c", "d")}, "compare: must name each reconstruction once, got 'a, a'"),
-        ({"compare": (), "against": ()}, "compare: must name each reconstruction once"),
+        ({"compare": ("a", "b"), "against": "c"}, r"as many as compare \(2\), got 'c'"),
+        ({"compare": ("a", "b"), "against": ("c", "a")}, "against must be another one, got 'a'"),
+        ({"compare": ("a", "a"), "against": ("c", "d")}, "compare: must name each once, got 'a, a'"),
+        ({"compare": (), "against": ()}, "compare: must name each once"),
     ],
 )
 def test_lists_of_trainings_must_pair(changes: dict, message: str):
@@ -183,9 +184,9 @@ def test_a_claim_about_what_was_not_tested(changes: dict, message: str):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"metric": "sharpness"}, "unknown image metric, got 'sharpness'"),
+        ({"metric": "sharpness"}, "unknown metric, got 'sharpness'"),
         ({"expect": "best"}, "unknown expect, got 'best'"),
-        ({"against": "good"}, "must be another reconstruction, got 'good'"),
+        ({"against": "good"}, "must be another one, got 'good'"),
         ({"measure": "change"}, "shift must not be none where measure is 'change'"),
         ({"severity": 2}, "severity must be left out where shift is 'none'"),
         ({"margin": 0.1}, "margin must be 0 where 'better' is expected"),

@@ -1,16 +1,27 @@
 from __future__ import annotations
 
 import io
+import itertools
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.integrate import trapezoid
 from sklearn.calibration import calibration_curve
-from sklearn.metrics import balanced_accuracy_score, recall_score, roc_auc_score, roc_curve
+from sklearn.metrics import (
+    average_precision_score,
+    balanced_accuracy_score,
+    brier_score_loss,
+    log_loss,
+    recall_score,
+    roc_auc_score,
+    roc_curve,
+)
 from threadpoolctl import threadpool_limits
 
 from scanproof.errors import ScanproofError
 from scanproof.evaluation.bootstrap import Bootstrap
+from scanproof.evaluation.chain_rows import UNBOUNDED
 from scanproof.evaluation.chains import CLASSIFICATION_METRICS
 from scanproof.evaluation.evaluate import CASE_METRIC_COLUMNS, evaluate
 from scanproof.evaluation.table import CHAIN, PREDICTION_COLUMNS, RESULT_COLUMNS, results_schema
@@ -22,7 +33,7 @@ RESAMPLES = 200
 
 def run(study, **options) -> pd.DataFrame:
     defaults = {"study": "simulated", "seed": 3, "resamples": RESAMPLES}
-    return evaluate(study.predictions, study.case_metrics, **(defaults | options))
+    return evaluate(study.predictions, study.case_metrics, **(defaults | options)).results
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +52,18 @@ def test_table_is_valid_and_every_row_is_named_once(results):
 def test_table_holds_the_rows_it_promises(results, study):
     about_site = results[results["subject"].isna()]
     counts = about_site.groupby("metric").size().to_dict()
-    conditions, sites, seeds, chains = 5, 3, 3, 2  # seeds and sites with their means
+    conditions, shifts, sites, seeds, chains = 5, 2, 3, 3, 2  # seeds and sites with their means
     assert counts == {
         **dict.fromkeys(("ssim", "psnr"), conditions * sites),
         **dict.fromkeys(CLASSIFICATION_METRICS, conditions * sites * seeds * chains),
-        **dict.fromkeys(("auroc_clean", "auroc_shifted", "auroc_drop", "auroc_worst"), sites * chains),
+        **dict.fromkeys(("auroc_clean", "auroc_drop", "auroc_worst", "auroc_worst_shift"), sites * chains),
+        **dict.fromkeys(("mce", "relative_mce"), sites * chains),
+        **dict.fromkeys(("corruption_error", "relative_corruption_error"), shifts * sites * chains),
+        **dict.fromkeys(("auroc_shifted", "weighted_degradation", "severity_auc"), (shifts + 1) * sites * chains),
+        "auroc_worst_site": chains,
         "auroc_gap_to_best": chains - 1,
     }
-    summaries = results[results["shift"] == "all"]
+    summaries = results[results["shift"].eq("all") | results["metric"].isin(["corruption_error", "severity_auc"])]
     assert summaries["severity"].isna().all()
     assert summaries["seed"].isna().all()
     assert about_site.groupby("site")["n"].unique().map(list).to_dict() == {"all": [96], "north": [48], "south": [48]}
@@ -81,6 +96,9 @@ def naive_metrics(part: pd.DataFrame, threshold: float) -> dict[str, float]:
         "sensitivity": recall_score(labels, read),
         "specificity": recall_score(labels, read, pos_label=0),
         "ece": share[share > 0] @ np.abs(observed - predicted),
+        "auprc": average_precision_score(labels, scores),
+        "brier": brier_score_loss(labels, scores),
+        "nll": log_loss(labels, scores),
     }
 
 
@@ -124,18 +142,71 @@ def test_every_summary_agrees_with_its_definition(results, naive):
         assert found[site, norm, "auroc_drop"] == pytest.approx(clean - shifted.mean(), abs=1e-12)
         assert found[site, norm, "auroc_worst"] == pytest.approx(shifted.min(), abs=1e-12)
         shifted_all[site, norm] = shifted.mean()
+    for norm in ("batch", "instance"):
+        lowest = min(shifted_all[site, norm] for site in ("north", "south"))
+        assert found["all", norm, "auroc_worst_site"] == pytest.approx(lowest, abs=1e-12)
     gap = shifted_all["all", "batch"] - shifted_all["all", "instance"]
     assert found["all", "batch", "auroc_gap_to_best"] == pytest.approx(gap, abs=1e-12)
 
 
+def test_every_summary_over_severities_agrees_with_its_definition(results, naive):
+    """Error ratios of Hendrycks and Dietterich, weights of ROOD-MRI and areas, each written as in its paper."""
+    auroc = naive[(naive["metric"] == "auroc") & (naive["seed"] == -1)]
+    curves = auroc.set_index(["site", "norm", "shift", "severity"])["value"].to_dict()
+    found = results.set_index(["site", "norm", "shift", "metric"])["value"].to_dict()
+    for site, norm in itertools.product(("north", "south", "all"), ("batch", "instance")):
+        clean, of_batch = 1 - curves[site, norm, "none", 0], 1 - curves[site, "batch", "none", 0]
+        own: dict[str, list[float]] = {}
+        for shift in ("ghosting", "motion"):
+            errors, others = ({k: 1 - curves[site, n, shift, k] for k in (1, 3)} for n in (norm, "batch"))
+            weights = {k: (2 / 3) ** k for k in errors}
+            weighted = sum(weights[k] * (errors[k] - clean) for k in errors) / sum(weights.values())
+            heights = [1 - clean, 1 - errors[1], 1 - errors[3]]
+            expected = {
+                "auroc_shifted": 1 - sum(errors.values()) / 2,
+                "corruption_error": sum(errors.values()) / sum(others.values()),
+                "relative_corruption_error": (sum(errors.values()) - 2 * clean) / (sum(others.values()) - 2 * of_batch),
+                "weighted_degradation": weighted,
+                "severity_auc": trapezoid(heights, [0, 1, 3]) / 3,
+            }
+            for metric, value in expected.items():
+                assert found[site, norm, shift, metric] == pytest.approx(value, abs=1e-12), (site, norm, shift, metric)
+                own.setdefault(metric, []).append(value)
+        assert found[site, norm, "all", "auroc_worst_shift"] == pytest.approx(min(own["auroc_shifted"]), abs=1e-12)
+        names = {"corruption_error": "mce", "relative_corruption_error": "relative_mce"}
+        for metric in ("corruption_error", "relative_corruption_error", "weighted_degradation", "severity_auc"):
+            mean = found[site, norm, "all", names.get(metric, metric)]
+            assert mean == pytest.approx(np.mean(own[metric]), abs=1e-12), (site, norm, metric)
+    of_reference = results[(results["norm"] == "batch") & results["metric"].str.contains("mce|corruption")]
+    assert of_reference[["value", "lower", "upper"]].eq(1).all(axis=None)
+
+
+def test_intervals_stay_within_what_a_metric_can_be(make_study):
+    """Few subjects that are read nearly rightly: intervals that are expanded would leave [0, 1]."""
+    results = run(make_study(subjects=8, seeds=(1, 2, 3)))
+    rows = results[results["norm"].notna()]
+    bounded = rows[~rows["metric"].isin(UNBOUNDED) & (rows["metric"] != "auroc_gap_to_best")]
+    assert bounded[["lower", "upper"]].stack().between(0, 1).all()
+    assert ((bounded["upper"] == 1) & (bounded["value"] < 1)).any()
+    assert ((bounded["lower"] == 0) & (bounded["value"] > 0)).any()
+    beyond = (
+        rows[rows["metric"].isin(UNBOUNDED)].groupby("metric")[["lower", "upper"]].agg({"lower": "min", "upper": "max"})
+    )
+    assert beyond.loc["auroc_drop", "lower"] < 0
+    assert beyond.loc["weighted_degradation", "lower"] < 0
+    assert beyond.loc["nll", "upper"] > 1
+
+
 def test_intervals_agree_with_scikit_learn_resample_by_resample(study):
-    """The drop of one chain over both sites and seeds, each replicate by roc_auc_score on weighted cases."""
+    """The drop of one chain over both sites and the seeds drawn, each replicate by roc_auc_score on weighted cases."""
     bootstrap = Bootstrap(seed=3, resamples=100)
+    trainings = bootstrap.training_weights(2)[1:]
     test = study.predictions.query("split == 'test' and norm == 'batch'")
     replicates = []
     for site, at_site in test.groupby("site"):
         cases = at_site[["subject", "case", "label"]].drop_duplicates().sort_values(["subject", "case"])
         weights = bootstrap.weights(site, cases["subject"].to_numpy(object))[1:]
+        drops = []
         for _, part in at_site.groupby("seed"):
             wide = part.pivot_table(index=["shift", "severity"], columns=["subject", "case"], values="probability")
             area = {
@@ -143,14 +214,17 @@ def test_intervals_agree_with_scikit_learn_resample_by_resample(study):
                 for name, row in zip(wide.index, wide.to_numpy(), strict=True)
             }
             clean = area.pop(("none", 0))
-            replicates.append(clean - np.mean(list(area.values()), axis=0))
+            drops.append(clean - np.mean(list(area.values()), axis=0))
+        replicates.append((trainings * np.transpose(drops)).sum(axis=1) / trainings.sum(axis=1))
     expected = np.quantile(np.mean(replicates, axis=0), [0.025, 0.975])
-    row = run(study, resamples=100).query("site == 'all' and norm == 'batch' and metric == 'auroc_drop'").iloc[0]
+    rows = run(study, resamples=100, interval="percentile")
+    row = rows.query("site == 'all' and norm == 'batch' and metric == 'auroc_drop'").iloc[0]
     np.testing.assert_allclose([row["lower"], row["upper"]], expected, atol=1e-12)
 
 
-def test_image_quality_means_and_intervals(results, study):
+def test_image_quality_means_and_intervals(study):
     bootstrap = Bootstrap(seed=3, resamples=RESAMPLES)
+    results = run(study, interval="percentile")
     part = study.case_metrics.query("shift == 'motion' and severity == 3 and metric == 'ssim'")
     found = results.query("shift == 'motion' and severity == 3 and metric == 'ssim'")
     found = found[found["case"].isna()].set_index("site")
@@ -178,9 +252,16 @@ def test_hand_computed_study():
         for case, (label, score) in enumerate(zip((0, 0, 1, 1), scores, strict=True)):
             rows.append((f"{split}{case}", split, shift, severity, label, score))
     table = pd.DataFrame(rows, columns=["case", "split", "shift", "severity", "label", "probability"]).assign(
-        study="tiny", site="n", reconstruction="zf", acceleration=1, classifier="net", norm="group", seed=5
+        study="tiny",
+        site="n",
+        reconstruction="zf",
+        acceleration=1,
+        classifier="net",
+        norm="group",
+        seed=5,
+        target="lesion",
     )
-    results = evaluate(table.assign(subject=table["case"]), NO_CASE_METRICS, study="tiny", seed=1)
+    results = evaluate(table.assign(subject=table["case"]), NO_CASE_METRICS, study="tiny", seed=1).results
     value = results[(results["site"] == "n") & results["seed"].isna()].set_index(["shift", "metric"])["value"]
     assert value["none", "auroc"] == 1
     assert value["none", "sensitivity"] == value["none", "specificity"] == 1
@@ -189,7 +270,7 @@ def test_hand_computed_study():
     assert value["motion", "specificity"] == 0.5
     assert value["motion", "ece"] == pytest.approx((0.1 + 2 * 0.2 + 0.6) / 4)
     assert value["all", "auroc_drop"] == 0.375
-    # an eighth of the resamples of four subjects lack a class, too many for an interval
+    # a quarter of the resamples, of three of the four subjects, lack a class: too many for an interval
     assert results.loc[results["metric"] == "auroc", ["lower", "upper"]].isna().all(axis=None)
     assert results.loc[results["metric"] == "ece", ["lower", "upper"]].notna().all(axis=None)
 
@@ -211,7 +292,8 @@ def test_same_bytes_for_any_order_of_rows_and_number_of_threads(results, study):
 
 def test_seed_moves_intervals_alone(results, study):
     other = run(study, seed=4)
-    pd.testing.assert_series_equal(other["value"], results["value"])
+    drawn = results["metric"].str.endswith("_retuned")  # whose threshold others found is drawn, too
+    pd.testing.assert_series_equal(other.loc[~drawn, "value"], results.loc[~drawn, "value"])
     assert (other["lower"] != results["lower"])[results["metric"] == "auroc"].any()
 
 
@@ -237,14 +319,14 @@ def test_study_without_classification_and_study_without_images(results, study):
     images = evaluate(NO_PREDICTIONS, study.case_metrics, study="simulated", seed=3, resamples=RESAMPLES)
     reads = evaluate(study.predictions, NO_CASE_METRICS, study="simulated", seed=3, resamples=RESAMPLES)
     quality = results["metric"].isin(["ssim", "psnr"])
-    pd.testing.assert_frame_equal(images, results[quality].reset_index(drop=True))
-    pd.testing.assert_frame_equal(reads, results[~quality].reset_index(drop=True))
+    pd.testing.assert_frame_equal(images.results, results[quality].reset_index(drop=True))
+    pd.testing.assert_frame_equal(reads.results, results[~quality].reset_index(drop=True))
 
 
 def test_one_site_is_its_own_mean(make_study):
     results = run(make_study(sites=("only",), seeds=(9,)))
     keys = [c for c in RESULT_COLUMNS if c not in ("site", "subject", "case", "value", "lower", "upper", "n")]
-    rows = results[results["case"].isna() & (results["metric"] != "auroc_gap_to_best")]
+    rows = results[results["case"].isna() & ~results["metric"].isin(["auroc_gap_to_best", "auroc_worst_site"])]
     only, mean = (rows[rows["site"] == s].sort_values(keys)[["value", "lower", "upper", "n"]] for s in ("only", "all"))
     np.testing.assert_array_equal(only.to_numpy(float), mean.to_numpy(float))
 

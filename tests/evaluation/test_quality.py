@@ -25,7 +25,7 @@ def with_findings(study) -> pd.DataFrame:
 
 
 def run(case_metrics: pd.DataFrame) -> pd.DataFrame:
-    return evaluate(NO_PREDICTIONS, case_metrics, study="simulated", seed=3, resamples=200)
+    return evaluate(NO_PREDICTIONS, case_metrics, study="simulated", seed=3, resamples=200).results
 
 
 def test_means_and_intervals_are_those_of_the_cases_with_a_finding(with_findings):
@@ -68,6 +68,23 @@ def test_a_site_without_findings_is_no_part_of_the_mean(with_findings):
     rows = rows[rows["metric"] == "finding_error"].set_index("site")
     assert set(rows.index) == {"north", "all"}
     np.testing.assert_array_equal(rows.loc["all", "value"], rows.loc["north", "value"])
+
+
+def test_intervals_stay_within_what_a_metric_can_be():
+    """Of two subjects, Student's t widens them beyond."""
+    rows = [
+        {"site": site, "subject": subject, "case": subject, "metric": metric, "value": value}
+        for site in ("north", "south")
+        for metric, values in (("ssim", (0.99, 0.9)), ("nrmse", (0.01, 0.1)), ("psnr", (20.0, 40.0)))
+        for subject, value in zip("ab", values, strict=True)
+    ]
+    common = {"study": "simulated", "shift": "none", "severity": 0, "reconstruction": "unet", "acceleration": 4.0}
+    results = run(pd.DataFrame(rows).assign(**common))
+    found = results[results["case"].isna()].set_index(["site", "metric"])
+    assert found.loc[("north", "ssim"), ["value", "upper"]].tolist() == [pytest.approx(0.945), 1]
+    assert found.loc[("north", "nrmse"), ["lower", "value"]].tolist() == [0, pytest.approx(0.055)]
+    assert found.loc[("north", "ssim"), "lower"] < 0.9
+    assert found.loc[("north", "psnr"), "lower"] < 0
 
 
 def test_metrics_of_every_case_must_be_complete(with_findings):

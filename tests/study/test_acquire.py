@@ -61,6 +61,7 @@ def test_a_case_does_not_depend_on_its_neighbours(cohort) -> None:
         images=tail.images[5:],
         cases=tail.cases[5:].reset_index(drop=True),
         acquisition=tail.acquisition,
+        targets=tail.targets,
     )
     alone = AcquiredCohort(tail, sampling=THIRD, seed=1, changes=MOTION)
     assert torch.equal(alone[0]["kspace"], whole[5]["kspace"])

@@ -17,7 +17,8 @@ from scanproof.study.acquire import AcquiredCohort, Sampling
 from scanproof.study.acquisition_shifts import ACQUISITION_SHIFTS
 from scanproof.study.load import load_study
 from scanproof.study.run import Finished, Workspace, plan_study, run_study
-from scanproof.study.tasks import read_cohort, read_images
+from scanproof.study.tasks.cohort import read_cohort
+from scanproof.study.tasks.images import read_images
 
 
 @pytest.fixture(scope="module")

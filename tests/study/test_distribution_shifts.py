@@ -120,7 +120,7 @@ def test_the_report_and_the_panels_show_them(finished: Finished) -> None:
 
 
 def test_panels_compare_with_the_subject_as_it_was_rendered(finished: Finished) -> None:
-    from scanproof.study.record import image_panels
+    from scanproof.study.examples import image_panels
 
     workspace = Workspace(root=finished.folder.parents[1])
     panels = image_panels(plan_study(finished.study, workspace), workspace.store)

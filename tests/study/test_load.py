@@ -51,7 +51,7 @@ def test_every_study_of_the_project_is_valid(file: Path) -> None:
         (
             "classification.0.norms",
             ["btach"],
-            r"classification\[0\].norms\[0\]: .*'batch', 'group' or 'layer', got 'btach'",
+            r"classification\[0\].norms\[0\]: .*'batch', 'group', .* or 'batch_entropy', got 'btach'",
         ),
         ("classification.0.name", "resnet19", r"unknown classifier, got 'resnet19'"),
         ("classification.0.options.widht", 2, r"unknown option of classifier 'resnet18', got 'widht'"),
@@ -63,11 +63,16 @@ def test_every_study_of_the_project_is_valid(file: Path) -> None:
         ),
         ("data.sites", ["nort"], r"data.sites: unknown demo site, got 'nort' \(did you mean 'north'"),
         ("data.training_sites", ["west"], r"unknown training site, got 'west'"),
-        ("data.kind", "dicom", r"data: .*'demo', 'nifti'"),
+        ("data.kind", "dicom", r"data: .*'demo', 'nifti', 'images'"),
+        ("data", {"kind": "images"}, "data: manifest or root must be given"),
+        ("data", {"kind": "images", "root": "x", "slices": 3}, "data.slices: unknown key, got 'slices'"),
+        ("data", {"kind": "images", "root": "x", "spacing": [0, 1]}, r"data.spacing\[0\]: .*greater than 0, got 0"),
+        ("data.labels", ["lesoin"], r"data.labels: unknown finding of the demo cohort, got 'lesoin' \(did you"),
+        ("data.labels", ["lesion", "lesion"], "data.labels: finding must be listed once, got 'lesion' twice"),
         ("name", "a/b", r"name: must start with a letter or digit"),
         ("seed", "x", r"seed: .*valid integer.*got 'x'"),
         ("claims.0.compare", "vit", r"claims\[0\].compare: unknown reconstruction, got 'vit'"),
-        ("claims.0.compare", ["fully_sampled", "vit"], r"claims\[0\].*as many reconstructions as compare"),
+        ("claims.0.compare", ["fully_sampled", "vit"], r"claims\[0\].*name as many as compare"),
         ("reconstruction.0.training_seed", 2, r"reconstruction\[0\].*must be trained to have a seed of its training"),
         ("reconstruction.1.training_seed", -1, r"training_seed: .*greater than or equal to 0, got -1"),
         ("claims.0.metric", "vif", r"claims\[0\].metric: unknown metric, got 'vif'"),
@@ -77,7 +82,7 @@ def test_every_study_of_the_project_is_valid(file: Path) -> None:
             r"claims\[0\].shift: unknown shift, got 'spike' .known: all, complex_noise",
         ),
         ("claims.0.severity", 4, r"claims\[0\].severity: severity of complex_noise must be one that is tested"),
-        ("claims.0.against", "fully_sampled", r"claims\[0\].*must be another reconstruction"),
+        ("claims.0.against", "fully_sampled", r"claims\[0\].*against must be another one"),
         ("claims.1.margin", 0, r"claims\[1\].*margin must be 0 where 'better' is expected, and positive"),
         ("claims.0.expect", "best", r"claims\[0\].expect: .*'better', 'not_worse' or 'similar', got 'best'"),
         ("evaluation.confidence", 95, r"evaluation.confidence: .*less than 1, got 95"),
@@ -108,6 +113,12 @@ def test_errors_name_file_key_rule_and_value(
 def test_broken_files_are_named(write_study, text: str, message: str) -> None:
     with pytest.raises(ScanproofError, match=message):
         load_study(write_study(text))
+
+
+def test_single_images_are_no_volumes(small, write_study) -> None:
+    small["data"], small["acquisition"]["dimensions"] = {"kind": "images", "root": "x"}, 3
+    with pytest.raises(ScanproofError, match=r"acquisition.dimensions: must be 2 for single images.*got 3"):
+        load_study(write_study({**small, "reconstruction": [{"name": "fully_sampled"}], "classification": []}))
 
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:

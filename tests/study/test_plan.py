@@ -36,6 +36,7 @@ def test_counts_by_hand(planned) -> None:
         "train_classifier": 4,
         "predict": 72,
         "evaluate": 1,
+        "judge": 0,
     }
 
 
@@ -155,6 +156,7 @@ def test_a_shift_of_the_acquisition_trains_nothing(planned, small, shift: dict, 
         "train_classifier": 0,
         "predict": 16,
         "evaluate": 1,
+        "judge": 0,
     }
     for task in new:
         if task.kind == "cohort":
@@ -211,6 +213,17 @@ def test_only_what_is_needed_is_asked_for(planned, tmp_path: Path) -> None:
     assert len(without) == len(plan.tasks) - 1
     store.put(plan.result.key, Payload(), task={})
     assert missing_tasks(plan.tasks, store) == []
+
+
+def test_verdicts_that_are_kept_do_not_stand_for_the_tables(planned, claims, tmp_path: Path) -> None:
+    plan, store = planned(claims=claims), Store(tmp_path)
+    assert plan.claims is not None
+    assert plan.wanted == (plan.result, plan.claims)
+    assert count_by_kind(plan.tasks)["judge"] == 1
+    store.put(plan.claims.key, Payload(), task={})
+    assert missing_tasks(plan.tasks, store, wanted=plan.wanted) == list(plan.tasks)[:-1]
+    store.put(plan.result.key, Payload(), task={})
+    assert missing_tasks(plan.tasks, store, wanted=plan.wanted) == []
 
 
 def test_fingerprints_follow_the_code_behind_a_kind() -> None:

@@ -22,7 +22,7 @@ from scanproof.evaluation.table import check_table, predictions_schema, results_
 from scanproof.study.load import load_study
 from scanproof.study.run import Workspace, plan_study, run_study
 
-TABLES = ("results.parquet", "predictions.parquet")
+TABLES = ("results.parquet", "predictions.parquet", "comparisons.parquet", "layers.parquet")
 FILES = (*TABLES, "claims.csv")
 
 
@@ -123,10 +123,18 @@ def test_claims_are_judged_everywhere(output: Path) -> None:
 def test_tables_for_a_manuscript(finished: Path, tmp_path: Path) -> None:
     process = scanproof("tables", "small.yaml", "-o", tmp_path / "t", "--against", "unet", cwd=finished)
     assert process.returncode == 0, process.stderr
-    names = {"README.md", "means.csv", "slices.csv", "paired.csv", "claims.csv"}
-    assert {Path(line).name for line in process.stdout.split()} == {p.name for p in (tmp_path / "t").iterdir()} == names
+    names = {"README.md", "chains.csv", "comparisons.csv", "curves.csv", "means.csv", "claims.csv"}
+    images = {"slices.csv", "paired.csv"}
+    written = {p.name for p in (tmp_path / "t").rglob("*.*")}
+    assert {Path(line).name for line in process.stdout.split()} == written
+    assert written >= names | images | {"calibration.png"}
     slices = pd.read_csv(tmp_path / "t" / "slices.csv")
     assert len(slices) == 2 * 18 * 4 * 2
+    page = (tmp_path / "t" / "README.md").read_text(encoding="utf-8")
+    assert page.index("## Claims") < page.index("## Chains") < page.index("## Comparisons") < page.index("## SSIM")
+    process = scanproof("tables", "small.yaml", "-o", tmp_path / "short", cwd=finished)
+    assert {p.name for p in (tmp_path / "short").rglob("*.*")} == written - images
+    assert "## SSIM" not in (tmp_path / "short" / "README.md").read_text(encoding="utf-8")
     written = (finished / "small.yaml").read_text()
     (finished / "other.yaml").write_text(written.replace("seed: 7", "seed: 8"))
     process = scanproof("tables", "other.yaml", "-o", tmp_path / "u", cwd=finished)
@@ -187,7 +195,7 @@ def test_killed_and_run_again_redoes_only_what_was_unfinished(
     assert kept
     counter = Counter()
     counter.run(finished / "small.yaml", tmp_path / "mlruns")
-    assert len(counter.done) == 99 - len(kept)
+    assert len(counter.done) == 100 - len(kept)
     assert tables(tmp_path / "mlruns" / "studies" / "small") == tables(output)
     assert all(next(store.glob(f"??/{k}/entry.json")).stat().st_mtime_ns == t for k, t in kept.items())
 
@@ -215,7 +223,7 @@ def test_damaged_results_are_computed_again(finished: Path, output: Path) -> Non
     data = bytearray(file.read_bytes())
     data[-1] ^= 1
     file.write_bytes(data)
-    for task in plan.tasks:
+    for task in plan.tasks:  # the verdicts on claims, which are made of the tables, stay
         if task.kind == "evaluate" or victim in task.inputs.get("images", ()):
             store.remove(task.key)
     counter = Counter()
@@ -310,7 +318,7 @@ def test_wrong_hospital_data_are_named(hospital: Path, tmp_path: Path, small: di
     for change, message in (
         (
             one_class,
-            r"manifest.csv: site 'St. Elsewhere', split train: split must hold cases of both labels 0 and 1, got",
+            r"manifest.csv: site 'St. Elsewhere', split train: split must hold cases with and without 'label'",
         ),
         (
             two_splits,

@@ -13,7 +13,7 @@ from hypothesis import given, settings, strategies as st
 from scanproof.data.keys import KSPACE, MASK, REFERENCE, SENSITIVITIES
 from scanproof.errors import ScanproofError
 from scanproof.study.definition import Study
-from scanproof.study.tasks import read_cohort
+from scanproof.study.tasks.cohort import read_cohort
 from scanproof.tuning.search import make_search, read_samples
 from scanproof.tuning.slices import choose_slices
 

@@ -28,7 +28,7 @@ app = typer.Typer(
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="Study file (YAML).", show_default=False)]
 Root = Annotated[Path, typer.Option("--root", help="Folder of the store, the MLflow database and outputs.")]
 Data = Annotated[
-    Path | None, typer.Option("--data", metavar="DIR", help="Run on this folder of NIfTI volumes instead.")
+    Path | None, typer.Option("--data", metavar="DIR", help="Run on this folder of NIfTI volumes or images instead.")
 ]
 Manifest = Annotated[
     Path | None, typer.Option("--manifest", metavar="CSV", help="Its manifest; default DIR/cohort.csv.")
@@ -141,10 +141,10 @@ def plan(
 
     definition = _load(study, data, manifest, tracking_uri, root)
     workspace = Workspace(root=root)
-    tasks = plan_study(definition, workspace).tasks
-    store = workspace.store
+    planned = plan_study(definition, workspace)
+    tasks, store = planned.tasks, workspace.store
     cached = count_by_kind(task for task in tasks if task.key in store)
-    to_run = count_by_kind(missing_tasks(tasks, store))
+    to_run = count_by_kind(missing_tasks(tasks, store, wanted=planned.wanted))
     table = Table(title=f"Plan of {definition.name}", caption="“to run” leaves out what only finished tasks need")
     table.add_column("task")
     for name in ("all", "cached", "to run"):
@@ -171,7 +171,7 @@ def tables(
     tracking_uri: TrackingUri = None,
     root: Root = Path("mlruns"),
 ) -> None:
-    """Write what a finished study found on images as CSV and Markdown, for a manuscript."""
+    """Write what a finished study found as CSV, Markdown and figures, for a manuscript."""
     from scanproof.study.run import Workspace
     from scanproof.study.tables import export_tables
 
@@ -305,6 +305,68 @@ def register(
 
 
 @app.command()
+def power(
+    half_width: Annotated[
+        list[float] | None,
+        typer.Option("--half-width", help="Know an AUROC to plus or minus this; may be given several times."),
+    ] = None,
+    difference: Annotated[
+        list[float] | None,
+        typer.Option("--difference", help="Show that two models differ, when by this AUROC."),
+    ] = None,
+    margin: Annotated[
+        list[float] | None,
+        typer.Option("--margin", help="Show that one is no worse by this AUROC, when equal."),
+    ] = None,
+    target: Annotated[float, typer.Option("--power", help="Probability with which the study shows it.")] = 0.8,
+    auroc: Annotated[float | None, typer.Option("--auroc", help="Expected; default 0.8.")] = None,
+    prevalence: Annotated[float | None, typer.Option("--prevalence", help="Of positive cases; default 0.3.")] = None,
+    slices: Annotated[int | None, typer.Option("--slices", help="Of each subject; default 1.")] = None,
+    intraclass: Annotated[
+        float | None, typer.Option("--intraclass", help="Correlation of two slices of a subject; default 0.5.")
+    ] = None,
+    correlation: Annotated[
+        float | None, typer.Option("--correlation", help="Of two models on the same slice; default 0.5.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option("--seeds", help="Trainings of each model; default 5.")] = None,
+    spread: Annotated[
+        float | None, typer.Option("--spread", help="Standard deviation of the AUROC between trainings; default 0.01.")
+    ] = None,
+    confidence: Annotated[float, typer.Option("--confidence", help="Of the intervals.")] = 0.95,
+    pilot: Annotated[
+        Path | None, typer.Option("--pilot", metavar="STUDY", help="Finished study that says what to expect.")
+    ] = None,
+    reconstruction: Annotated[
+        str | None, typer.Option("--reconstruction", "-r", metavar="NAME", help="Of the pilot; default all.")
+    ] = None,
+    simulate: Annotated[
+        int, typer.Option("--simulate", metavar="N", min=0, help="Check the plan by so many simulated studies.")
+    ] = 0,
+    root: Root = Path("mlruns"),
+) -> None:
+    """Say how many subjects a study needs, before it is run."""
+    from rich.console import Console
+
+    from scanproof.study.power import expectation, planned, power_table
+
+    given = {
+        "auroc": auroc,
+        "prevalence": prevalence,
+        "slices": slices,
+        "intraclass": intraclass,
+        "correlation": correlation,
+        "trainings": seeds,
+        "spread": spread,
+        "confidence": confidence,
+    }
+    study = None if pilot is None else _load(pilot, None, None, None, root)
+    expected = expectation(given, pilot=study, root=root, reconstruction=reconstruction)
+    sizes = {"half_width": half_width or (), "difference": difference or (), "margin": margin or ()}
+    plans = planned(sizes, expected, power=target, simulated=simulate)
+    Console().print(power_table(plans, expected))
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON schema of a study file, for editors."""
     from scanproof.study.schema import study_schema
@@ -401,11 +463,12 @@ def _load(study: Path, data: Path | None, manifest: Path | None, tracking_uri: s
     from scanproof.study.load import load_study
     from scanproof.study.model_notes import model_warnings
     from scanproof.study.model_source import ModelSource
+    from scanproof.study.sources import data_notes
 
     definition = load_study(
         study, data=data, manifest=manifest, models=ModelSource(root=root, tracking_uri=tracking_uri)
     )
-    for warning in model_warnings(definition):
+    for warning in [*data_notes(definition), *model_warnings(definition)]:
         print(f"scanproof: warning: {warning}", file=sys.stderr)
     return definition
 
@@ -442,6 +505,7 @@ def _summarise(finished: Finished, *, root: Path) -> None:
     from scanproof.progress import claims_table, summary_table
     from scanproof.tracking.server import ui_address
     from scanproof.tracking.uri import default_tracking_uri, is_database, redact
+    from scanproof.tracking.views import FIRST
 
     console = Console()
     console.print(summary_table(finished.results))
@@ -467,7 +531,7 @@ def _summarise(finished: Finished, *, root: Path) -> None:
     if uri != default_tracking_uri(root):
         place = ["--tracking-uri", redact(uri)]
     line("MLflow", shlex.join([*program, "ui", *place]))
-    line("", f"then open {ui_address(str(finished.experiment_id))}")
+    line("", f"then open {ui_address(str(finished.experiment_id), view=FIRST)}")
 
 
 @app.callback(invoke_without_command=True)

@@ -1,102 +1,35 @@
-"""Statements about two reconstructions, each judged by a paired interval: agree, disagree or undecided."""
+"""Claims judged by paired intervals: agree, disagree or undecided."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Literal, NamedTuple, get_args
+from dataclasses import asdict
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from scanproof.errors import ScanproofError, unknown_name
-from scanproof.evaluation.bootstrap import Bootstrap, FloatArray
-from scanproof.evaluation.chains import is_clean, is_shifted
+from scanproof.evaluation.bootstrap import Bootstrap, Estimate, FloatArray
+from scanproof.evaluation.chains import ERRORS, Chain, Name, is_clean, operating_points, read_chains, reading_grids
+from scanproof.evaluation.claim import Claim, claimed, verdict
+from scanproof.evaluation.degradation import Degradation
 from scanproof.evaluation.grid import site_grids
 from scanproof.evaluation.image_metrics import IMAGE_METRICS
 from scanproof.evaluation.quality import QUALITY_ROW, weighted_means
-from scanproof.evaluation.table import ALL_SHIFTS, ALL_SITES, CLEAN, CONDITION
-
-Measure = Literal["quality", "change"]
-Expectation = Literal["better", "not_worse", "similar"]
-Verdict = Literal["agree", "disagree", "undecided"]
+from scanproof.evaluation.table import ALL_SHIFTS, ALL_SITES, CHAIN, CONDITION
 
 
-@dataclass(frozen=True, kw_only=True)
-class Claim:
-    """A statement about two reconstructions that an interval can decide.
-
-    Args:
-        text: the statement, as a reader should meet it.
-        compare: reconstruction that the statement is about; or several, trainings of one method from different seeds.
-        against: reconstruction that it is compared with; as many, in the same order of seeds.
-        metric: image metric by which.
-        shift: condition under which: ``"none"``, a shift of the study, or ``"all"``: the mean over every condition of
-            severity 1 or more, worst cases (``adversarial``) left out.
-        severity: of the shift; without it, the mean over those that were tested.
-        site: where; ``"all"`` is the mean of the sites.
-        measure: ``"quality"`` under that condition, or its ``"change"`` from the clean condition to it.
-        expect: ``"better"`` than the other, ``"not_worse"`` or ``"similar"`` up to the margin.
-        margin: in the unit of the metric; 0 for ``"better"``.
-
-    Raises:
-        ScanproofError: an unknown metric, a change from clean to clean, or a margin that does not fit.
-
-    Example:
-        >>> Claim(text="a", compare="unet", against="unet", metric="ssim")
-        Traceback (most recent call last):
-        scanproof.errors.ScanproofError: against must be another reconstruction, got 'unet'
-    """
-
-    text: str
-    compare: str | tuple[str, ...]
-    against: str | tuple[str, ...]
-    metric: str
-    shift: str = CLEAN
-    severity: int | None = None
-    site: str = ALL_SITES
-    measure: Measure = "quality"
-    expect: Expectation = "better"
-    margin: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.metric not in IMAGE_METRICS:
-            raise unknown_name("image metric", self.metric, IMAGE_METRICS, key="metric")
-        for name, kind in (("measure", Measure), ("expect", Expectation)):
-            if getattr(self, name) not in get_args(kind):
-                raise unknown_name(name, getattr(self, name), get_args(kind), key=name)
-        if same := set(self.compared) & set(self.opponents):
-            raise ScanproofError("against must be another reconstruction", value=", ".join(sorted(same)))
-        for key, names in (("compare", self.compared), ("against", self.opponents)):
-            if not names or len(set(names)) < len(names):
-                raise ScanproofError("must name each reconstruction once", key=key, value=", ".join(names))
-        if len(self.compared) != len(self.opponents):
-            rule = f"must name as many reconstructions as compare ({len(self.compared)})"
-            raise ScanproofError(rule, key="against", value=", ".join(self.opponents))
-        if self.measure == "change" and self.shift == CLEAN:
-            raise ScanproofError("shift must not be none where measure is 'change'", value=self.shift)
-        if self.severity is not None and self.shift in (CLEAN, ALL_SHIFTS):
-            raise ScanproofError(f"severity must be left out where shift is {self.shift!r}", value=self.severity)
-        if not 0 <= self.margin < float("inf"):
-            raise ScanproofError("margin must be finite and not negative", value=self.margin)
-        if (self.expect == "better") != (self.margin == 0):
-            rule = "margin must be 0 where 'better' is expected, and positive for 'not_worse' and 'similar'"
-            raise ScanproofError(rule, value=self.margin)
-
-    @property
-    def compared(self) -> tuple[str, ...]:
-        """The reconstructions of ``compare``."""
-        return (self.compare,) if isinstance(self.compare, str) else tuple(self.compare)
-
-    @property
-    def opponents(self) -> tuple[str, ...]:
-        """The reconstructions of ``against``."""
-        return (self.against,) if isinstance(self.against, str) else tuple(self.against)
-
-
-def judge_claims(results: pd.DataFrame, claims: Sequence[Claim], *, bootstrap: Bootstrap) -> pd.DataFrame:
+def judge_claims(
+    results: pd.DataFrame,
+    claims: Sequence[Claim],
+    *,
+    bootstrap: Bootstrap,
+    predictions: pd.DataFrame | None = None,
+    sensitivity: float = 0.9,
+) -> pd.DataFrame:
     """Judge claims by a study's results.
 
     The difference is ``compare`` minus ``against``, turned so that positive is in favour of ``compare`` (errors count
@@ -109,10 +42,15 @@ def judge_claims(results: pd.DataFrame, claims: Sequence[Claim], *, bootstrap: B
     subjects are. Few trainings tell little of how trainings differ: of three, the interval is too narrow rather than
     too wide.
 
+    Of normalizations, the difference is the mean over their training seeds, which are paired and drawn anew, too, over
+    the classifiers and reconstructions that the claim leaves open, and over targets.
+
     Args:
         results: results table with the image quality of every case.
         claims: to judge.
         bootstrap: of the study.
+        predictions: per-case probability table, for claims about normalizations.
+        sensitivity: of the study's operating points.
 
     Returns:
         One row a claim, in their order: the claim's fields, ``difference``, ``lower``, ``upper``, ``subjects``,
@@ -133,7 +71,11 @@ def judge_claims(results: pd.DataFrame, claims: Sequence[Claim], *, bootstrap: B
         0        0.25   agree
     """
     cases = results[results["case"].notna() & results["metric"].isin({claim.metric for claim in claims})]
-    rows = [_judge(cases, claim, number, bootstrap) for number, claim in enumerate(claims)]
+    read = _Read(pd.DataFrame() if predictions is None else predictions, bootstrap, sensitivity)
+    rows = [
+        _judge_norms(read, claim, number) if claim.of_norms else _judge(cases, claim, number, bootstrap)
+        for number, claim in enumerate(claims)
+    ]
     names = [*Claim.__dataclass_fields__, "difference", "lower", "upper", "subjects", "cases", "verdict"]
     return pd.DataFrame(rows, columns=names).astype({"severity": "Int64"})
 
@@ -155,7 +97,7 @@ def paired_differences(results: pd.DataFrame, *, against: str, bootstrap: Bootst
         ScanproofError: ``against`` was not tested, or was at several accelerations.
     """
     cases = results[results["case"].notna()]
-    _known(against, cases["reconstruction"], "against")
+    _known(against, cases["reconstruction"], "against", what="reconstruction")
     frames = []
     for name, metric in IMAGE_METRICS.items():
         if (cases["metric"] == name).any():
@@ -167,7 +109,8 @@ def paired_differences(results: pd.DataFrame, *, against: str, bootstrap: Bootst
             base = {conditions[row]: row for row in mine.nonzero()[0]}
             partner = [base[condition] for condition in conditions]
             sign = 1 if metric.higher_is_better else -1
-            value, lower, upper = bootstrap.estimate(sign * (means.samples - means.samples[partner]))
+            gaps = sign * (means.samples - means.samples[partner])
+            value, lower, upper = bootstrap.estimate(gaps, freedom=means.freedom)
             frame = means.rows.assign(difference=value, lower=lower, upper=upper)
             frames.append(frame.assign(subjects=means.subjects, cases=means.cases)[~mine])
     columns = [*CONDITION, "metric", "reconstruction", "acceleration", "difference", "lower", "upper"]
@@ -185,6 +128,12 @@ class _Means(NamedTuple):
     samples: FloatArray
     subjects: int
     cases: int
+    sites: int
+
+    @property
+    def freedom(self) -> int:
+        """Degrees of freedom of a mean of the sites."""
+        return max(self.subjects - self.sites, 1)
 
 
 def _means(cases: pd.DataFrame, bootstrap: Bootstrap) -> _Means:
@@ -196,6 +145,7 @@ def _means(cases: pd.DataFrame, bootstrap: Bootstrap) -> _Means:
         samples=np.mean(samples, axis=0),
         subjects=sum(len(set(names)) for names in people.values()),
         cases=sum(map(len, people.values())),
+        sites=len(people),
     )
 
 
@@ -203,7 +153,7 @@ def _judge(cases: pd.DataFrame, claim: Claim, number: int, bootstrap: Bootstrap)
     _check(cases, claim, key=f"claims[{number}]")
     found = cases[cases["metric"] == claim.metric]
     means = _means(found if claim.site == ALL_SITES else found[found["site"] == claim.site], bootstrap)
-    shifted, clean = _shifted(means.rows, claim), is_clean(means.rows)
+    shifted, clean = claimed(means.rows, claim), is_clean(means.rows)
 
     pairs = list(zip(claim.compared, claim.opponents, strict=True))
     weights = bootstrap.weights("pairs of a claim", list(map(str, range(len(pairs)))))  # (1 + resamples, pairs)
@@ -218,7 +168,76 @@ def _judge(cases: pd.DataFrame, claim: Claim, number: int, bootstrap: Bootstrap)
 
     sign = 1 if IMAGE_METRICS[claim.metric].higher_is_better else -1
     found_difference = difference(shifted) - difference(clean) if claim.measure == "change" else difference(shifted)
-    value, lower, upper = (float(one) for one in bootstrap.estimate(sign * found_difference))
+    estimate = bootstrap.estimate(sign * found_difference, freedom=means.freedom)
+    return _row(claim, estimate, subjects=means.subjects, cases=means.cases)
+
+
+class _Read:
+    """Chains and their samples, made when they are first asked for."""
+
+    def __init__(self, predictions: pd.DataFrame, bootstrap: Bootstrap, sensitivity: float) -> None:
+        self.predictions, self.bootstrap, self.sensitivity = predictions, bootstrap, sensitivity
+        self._found: dict[str, list[Degradation]] = {}
+
+    @cached_property
+    def chains(self) -> list[Chain]:
+        grids = reading_grids(self.predictions)
+        thresholds = operating_points(self.predictions, sensitivity=self.sensitivity)
+        return list(read_chains(grids, thresholds, self.bootstrap, sensitivity=self.sensitivity))
+
+    def by(self, metric: str) -> list[Degradation]:
+        """The chains by a metric."""
+        if metric not in self._found:
+            self._found[metric] = [Degradation.of(chain, chain.samples(metric)) for chain in self.chains]
+        return self._found[metric]
+
+
+def _judge_norms(read: _Read, claim: Claim, number: int) -> dict[str, object]:
+    test = read.predictions[read.predictions["split"] == "test"] if len(read.predictions) else read.predictions
+    if test.empty:
+        raise ScanproofError("needs classifiers in the study", key=f"claims[{number}].metric", value=claim.metric)
+    _check_norms(test, claim, key=f"claims[{number}]")
+    sites = sorted(test["site"].unique())
+    place = -1 if claim.site == ALL_SITES else sites.index(claim.site)
+    found = {_chain_names(one): one for one in read.by(claim.metric)}
+    wanted = {"classifier": claim.classifier, "reconstruction": claim.reconstruction}
+    pairs = [
+        (one, found[_with_norm(names, claim.opponents[0])])
+        for names, one in found.items()
+        if one.names["norm"] == claim.compared[0]
+        and all(asked in (None, one.names[column]) for column, asked in wanted.items())
+        and _with_norm(names, claim.opponents[0]) in found
+    ]
+    if not pairs:
+        rule = f"must have been tested together with {claim.opponents[0]} in a classifier and reconstruction"
+        raise ScanproofError(rule, key=f"claims[{number}].compare", value=claim.compared[0])
+
+    conditions = pairs[0][0].conditions
+    shifted, clean = claimed(conditions, claim), is_clean(conditions)
+
+    def difference(one: Degradation, other: Degradation) -> FloatArray:
+        gaps = one.trainings[place] - other.trainings[place]  # (seeds, conditions, 1 + resamples)
+        change = gaps[:, clean].mean(axis=1) if claim.measure == "change" else 0
+        return np.asarray(gaps[:, shifted].mean(axis=1) - change, np.float64)
+
+    crossed = [
+        read.bootstrap.crossed(difference(*pair), axis=0, subjects=int(read.chains[0].freedom[place]) + 1)
+        for pair in pairs
+    ]
+    sign = -1 if claim.metric in ERRORS else 1
+    samples = sign * np.mean([one.samples for one in crossed], axis=0)
+    freedom = min(float(one.freedom) for one in crossed)
+    people = test if claim.site == ALL_SITES else test[test["site"] == claim.site]
+    return _row(
+        claim,
+        read.bootstrap.estimate(samples, freedom=freedom),
+        subjects=len(people[["site", "subject"]].drop_duplicates()),
+        cases=len(people[["site", "subject", "case"]].drop_duplicates()),
+    )
+
+
+def _row(claim: Claim, estimate: Estimate, *, subjects: int, cases: int) -> dict[str, object]:
+    value, lower, upper = (float(one) for one in estimate)
     return {
         **asdict(claim),
         "compare": ", ".join(claim.compared),
@@ -226,17 +245,42 @@ def _judge(cases: pd.DataFrame, claim: Claim, number: int, bootstrap: Bootstrap)
         "difference": value,
         "lower": lower,
         "upper": upper,
-        "subjects": means.subjects,
-        "cases": means.cases,
-        "verdict": _verdict(lower, upper, claim),
+        "subjects": subjects,
+        "cases": cases,
+        "verdict": verdict(lower, upper, claim),
     }
 
 
+def _chain_names(one: Degradation) -> tuple[Name, ...]:
+    return tuple(one.names[column] for column in CHAIN)
+
+
+def _with_norm(names: tuple[Name, ...], norm: str) -> tuple[Name, ...]:
+    return (*names[:-1], norm)
+
+
+def _check_norms(test: pd.DataFrame, claim: Claim, *, key: str) -> None:
+    """What a claim about normalizations names must have been tested."""
+    _check_conditions(test, claim, key=key)
+    for name, asked in (("classifier", claim.classifier), ("reconstruction", claim.reconstruction)):
+        if asked is not None:
+            _known(asked, test[name], f"{key}.{name}")
+    for name, norm in (("compare", claim.compared[0]), ("against", claim.opponents[0])):
+        _known(norm, test["norm"], f"{key}.{name}", what="norm")
+
+
 def _check(cases: pd.DataFrame, claim: Claim, *, key: str) -> None:
-    """What a claim names must have been tested."""
+    """What a claim about reconstructions names must have been tested."""
+    _known(claim.metric, cases["metric"], f"{key}.metric")
+    _check_conditions(cases, claim, key=key)
+    for name, methods in (("compare", claim.compared), ("against", claim.opponents)):
+        for method in methods:
+            _known(method, cases["reconstruction"], f"{key}.{name}", what="reconstruction")
+
+
+def _check_conditions(cases: pd.DataFrame, claim: Claim, *, key: str) -> None:
     severities = cases.loc[cases["shift"] == claim.shift, "severity"]
     tested = {
-        "metric": (claim.metric, cases["metric"]),
         "site": (None if claim.site == ALL_SITES else claim.site, cases["site"]),
         "shift": (None if claim.shift == ALL_SHIFTS else claim.shift, cases["shift"]),
         "severity": (claim.severity, severities),
@@ -244,36 +288,11 @@ def _check(cases: pd.DataFrame, claim: Claim, *, key: str) -> None:
     for name, (asked, there) in tested.items():
         if asked is not None:
             _known(asked, there, f"{key}.{name}")
-    for name, methods in (("compare", claim.compared), ("against", claim.opponents)):
-        for method in methods:
-            _known(method, cases["reconstruction"], f"{key}.{name}")
-    if claim.shift == ALL_SHIFTS and not _shifted(cases, claim).any():
+    if claim.shift == ALL_SHIFTS and not claimed(cases, claim).any():
         raise ScanproofError("needs a shift in the study", key=f"{key}.shift", value=claim.shift)
 
 
-def _known(asked: object, there: pd.Series, key: str) -> None:
+def _known(asked: object, there: pd.Series, key: str, *, what: str | None = None) -> None:
     known = there.drop_duplicates().tolist()
     if asked not in known:
-        part = key.rpartition(".")[2]
-        what = "reconstruction" if part in ("compare", "against") else part
-        raise unknown_name(what, str(asked), [str(one) for one in known], key=key)
-
-
-def _shifted(rows: pd.DataFrame, claim: Claim) -> npt.NDArray[np.bool_]:
-    """Which rows are of the claim's condition."""
-    if claim.shift == ALL_SHIFTS:
-        return is_shifted(rows)
-    where = rows["shift"] == claim.shift
-    if claim.severity is not None:
-        where &= rows["severity"] == claim.severity
-    return where.to_numpy(bool)
-
-
-def _verdict(lower: float, upper: float, claim: Claim) -> Verdict:
-    """What an interval says of a claim; bounds that are missing decide nothing."""
-    top = claim.margin if claim.expect == "similar" else math.inf
-    if lower > -claim.margin and upper < top:
-        return "agree"
-    if upper < -claim.margin or lower > top:
-        return "disagree"
-    return "undecided"
+        raise unknown_name(what or key.rpartition(".")[2], str(asked), [str(one) for one in known], key=key)

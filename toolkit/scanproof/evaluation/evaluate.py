@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from scanproof.errors import ScanproofError
-from scanproof.evaluation.bootstrap import Bootstrap
-from scanproof.evaluation.chain_rows import chain_rows
+from scanproof.evaluation.bootstrap import Bootstrap, Interval
+from scanproof.evaluation.chain_rows import curve_rows, site_counts, summary_rows
+from scanproof.evaluation.chains import operating_points, read_chains, reading_grids
+from scanproof.evaluation.comparisons import COMPARISON_COLUMNS, compare_norms
 from scanproof.evaluation.quality import quality_rows
 from scanproof.evaluation.table import (
     ALL_SHIFTS,
@@ -38,6 +41,13 @@ CASE_METRIC_COLUMNS = (
 )
 
 
+class Evaluation(NamedTuple):
+    """What a study found: the results table, and comparisons between normalizations."""
+
+    results: pd.DataFrame
+    comparisons: pd.DataFrame
+
+
 def evaluate(
     predictions: pd.DataFrame,
     case_metrics: pd.DataFrame,
@@ -45,19 +55,22 @@ def evaluate(
     study: str,
     seed: int,
     confidence: float = 0.95,
+    interval: Interval = "expanded",
     resamples: int = 1000,
     sensitivity: float = 0.9,
-) -> pd.DataFrame:
-    """Every number of a study, with its interval, in one tidy table.
+) -> Evaluation:
+    """Every number of a study, with its interval, in tidy tables.
 
-    The table holds the image quality of each case as it came, its means
+    The results table holds the image quality of each case as it came, its means
     (:func:`~scanproof.evaluation.quality.quality_rows`) and, when there are predictions, the classification metrics
-    (:func:`~scanproof.evaluation.chain_rows.chain_rows`). Values are computed on the cases as they are; intervals are
+    (:func:`~scanproof.evaluation.chain_rows.curve_rows` and :func:`~scanproof.evaluation.chain_rows.summary_rows`).
+    Values are computed on the cases as they are; intervals are
     percentile intervals of a bootstrap of whole subjects, drawn once a site and shared by everything tested there, so
     that differences are paired. A bound is missing where more than 5 % of the resamples have no value. An interval
     that misses its value is widened to hold it.
 
-    Training seeds are averaged, not resampled: intervals speak of new subjects, not of a model trained anew.
+    Means over training seeds are resampled over both, subjects and seeds (Owen and Eckles, 2012): their intervals speak
+    of new subjects and of models trained anew. Rows of one seed speak of new subjects alone.
 
     Args:
         predictions: columns :data:`~scanproof.evaluation.table.PREDICTION_COLUMNS`; no rows in a study without
@@ -67,12 +80,14 @@ def evaluate(
         study: name of the study, the same as in both tables.
         seed: root of all resampling.
         confidence: of the intervals, in (0, 1).
+        interval: see :class:`~scanproof.evaluation.bootstrap.Bootstrap`.
         resamples: replicates of every value, at least 100.
         sensitivity: that operating points reach on clean validation cases, in (0, 1].
 
     Returns:
-        The results table, valid under :func:`~scanproof.evaluation.table.results_schema`. It is the same to the bit
-        on every run and for every order of the input's rows.
+        The results table, valid under :func:`~scanproof.evaluation.table.results_schema`, and the comparisons of
+        :func:`~scanproof.evaluation.comparisons.compare_norms`. They are the same to the bit on every run and for every
+        order of the input's rows.
 
     Raises:
         ScanproofError: two empty tables, a missing or unknown column, a value outside its range, a reserved name,
@@ -84,12 +99,12 @@ def evaluate(
         ...     "shift": "none", "severity": 0, "reconstruction": "unet", "acceleration": 4.0, "metric": "ssim",
         ...     "value": [0.5, 0.75]})
         >>> no_predictions = pd.DataFrame(columns=list(PREDICTION_COLUMNS))
-        >>> table = evaluate(no_predictions, cases, study="demo", seed=1)
+        >>> table = evaluate(no_predictions, cases, study="demo", seed=1).results
         >>> table.loc[table["site"] == "all", ["metric", "value", "lower", "upper", "n"]]
           metric  value  lower  upper  n
         0   ssim  0.625    0.5   0.75  2
     """
-    bootstrap = Bootstrap(seed=seed, resamples=resamples, confidence=confidence)
+    bootstrap = Bootstrap(seed=seed, resamples=resamples, confidence=confidence, interval=interval)
     if not 0 < sensitivity <= 1:
         raise ScanproofError("sensitivity must be in (0, 1]", value=sensitivity)
     if predictions.empty and case_metrics.empty:
@@ -98,10 +113,37 @@ def evaluate(
     if not case_metrics.empty:
         cases = _checked_case_metrics(case_metrics, study)
         parts += [cases.assign(n=1), quality_rows(cases, bootstrap)]
+    comparisons = pd.DataFrame()
     if not predictions.empty:
-        parts.append(chain_rows(_checked_predictions(predictions, study), bootstrap, sensitivity=sensitivity))
+        rows, comparisons = chain_tables(_checked_predictions(predictions, study), bootstrap, sensitivity=sensitivity)
+        parts.append(rows)
     results = conform(pd.concat([part.assign(study=study) for part in parts], ignore_index=True), RESULT_COLUMNS)
-    return check_table(results, results_schema(), name="results")
+    return Evaluation(
+        check_table(results, results_schema(), name="results"),
+        conform(comparisons.assign(study=study), COMPARISON_COLUMNS, name="comparisons"),
+    )
+
+
+def chain_tables(
+    predictions: pd.DataFrame, bootstrap: Bootstrap, *, sensitivity: float
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows of the results table about classification, and the comparisons, both without the study.
+
+    Raises:
+        ScanproofError: as :func:`~scanproof.evaluation.chains.reading_grids` and
+            :func:`~scanproof.evaluation.chains.operating_points`.
+    """
+    grids = reading_grids(predictions)
+    thresholds = operating_points(predictions, sensitivity=sensitivity)
+    sites = site_counts(grids)
+    chains = list(read_chains(grids, thresholds, bootstrap, sensitivity=sensitivity))
+    curves = [curve_rows(chain, sites, bootstrap) for chain in chains]
+    degradations = [degradation for _, degradation in curves]
+    rows = pd.concat(
+        [*(frame for frame, _ in curves), *summary_rows(degradations, sites, bootstrap)], ignore_index=True
+    )
+    names = [name for name in sites["site"] if name != ALL_SITES]
+    return rows, compare_norms(chains, degradations, names, bootstrap)
 
 
 def _checked_predictions(predictions: pd.DataFrame, study: str) -> pd.DataFrame:

@@ -6,11 +6,19 @@ import numpy as np
 import pandas as pd
 
 from scanproof.errors import ScanproofError
-from scanproof.evaluation.bootstrap import Bootstrap, FloatArray
+from scanproof.evaluation.bootstrap import Bootstrap, Estimate, FloatArray
 from scanproof.evaluation.grid import site_grids
 from scanproof.evaluation.image_metrics import FINDING_METRICS
 from scanproof.evaluation.table import ALL_SITES, CONDITION
 
+#: least and largest value that metrics can have, where there is one
+LIMITS = {
+    "ssim": (-1.0, 1.0),
+    "ms_ssim": (0.0, 1.0),
+    "nrmse": (0.0, np.inf),
+    "vif": (0.0, np.inf),
+    "finding_error": (0.0, np.inf),
+}
 #: what a mean is taken for, at each site
 QUALITY_ROW = ("reconstruction", "acceleration", *CONDITION, "metric")
 
@@ -90,13 +98,16 @@ def quality_rows(case_metrics: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFra
 def _site_means(case_metrics: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
     """The rows of metrics that all of these cases have."""
     grids = site_grids(case_metrics, by=QUALITY_ROW, value="value", name="case_metrics")
-    frames, total, cases = [], np.zeros(()), 0
+    frames, total, cases, people = [], np.zeros(()), 0, 0
     for site, grid in grids.items():
         samples = weighted_means(grid.values, bootstrap.weights(site, grid.cases["subject"].to_numpy(object)))
-        frames.append(_rows(grid.rows, site, samples, len(grid.cases), bootstrap))
-        total, cases = total + samples, cases + len(grid.cases)
+        subjects = grid.cases["subject"].nunique()
+        estimate = bootstrap.estimate(samples, freedom=max(subjects - 1, 1))
+        frames.append(_rows(grid.rows, site, estimate, len(grid.cases)))
+        total, cases, people = total + samples, cases + len(grid.cases), people + subjects
     rows = next(iter(grids.values())).rows
-    frames.append(_rows(rows, ALL_SITES, total / len(grids), cases, bootstrap))
+    estimate = bootstrap.estimate(total / len(grids), freedom=max(people - len(grids), 1))
+    frames.append(_rows(rows, ALL_SITES, estimate, cases))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -108,5 +119,8 @@ def weighted_means(values: FloatArray, weights: FloatArray) -> FloatArray:
     return total
 
 
-def _rows(rows: pd.DataFrame, site: str, samples: FloatArray, cases: int, bootstrap: Bootstrap) -> pd.DataFrame:
-    return rows.assign(site=site, **bootstrap.estimate(samples)._asdict(), n=cases)
+def _rows(rows: pd.DataFrame, site: str, estimate: Estimate, cases: int) -> pd.DataFrame:
+    """Rows with their intervals, which stay within what a metric can be where they were widened beyond."""
+    least, most = np.array([LIMITS.get(metric, (-np.inf, np.inf)) for metric in rows["metric"]]).T
+    bounds = {"lower": np.clip(estimate.lower, least, most), "upper": np.clip(estimate.upper, least, most)}
+    return rows.assign(site=site, value=estimate.value, **bounds, n=cases)

@@ -24,6 +24,10 @@ ALL_SITES = "all"
 
 #: columns that name a chain: how an image is made and who reads it
 CHAIN = ("reconstruction", "acceleration", "classifier", "norm")
+#: normalization whose chain is the reference of corruption errors and comparisons: what networks come with
+REFERENCE_NORM = "batch"
+#: what two chains share that differ in normalization alone
+SIBLINGS = CHAIN[:-1]
 #: columns that name the condition under which a chain was tested
 CONDITION = ("shift", "severity")
 
@@ -33,12 +37,13 @@ RESULT_COLUMNS: dict[str, str] = {
     "subject": "string",  # missing in rows about a whole site
     "case": "string",  # missing in rows about a whole site
     "shift": "string",
-    "severity": "Int64",  # missing where shift is "all"
+    "severity": "Int64",  # missing in rows over several severities
     "reconstruction": "string",
     "acceleration": "float64",
     "classifier": "string",  # missing in rows about image quality
     "norm": "string",
     "seed": "Int64",  # training seed; missing in rows that average over seeds
+    "target": "string",  # what a classifier looks for; missing in rows over all targets
     "metric": "string",
     "value": "float64",
     "lower": "float64",  # interval, where one was computed
@@ -52,6 +57,7 @@ PREDICTION_COLUMNS: dict[str, str] = {
     "subject": "string",
     "case": "string",
     "split": "string",  # "val" (operating points are fixed on it) or "test"
+    "target": "string",  # what the label says: one row a case and target
     "label": "Int64",
     "shift": "string",
     "severity": "Int64",
@@ -63,7 +69,7 @@ PREDICTION_COLUMNS: dict[str, str] = {
     "probability": "float64",
 }
 
-_OPTIONAL_RESULTS = {"subject", "case", "severity", "classifier", "norm", "seed", "lower", "upper"}
+_OPTIONAL_RESULTS = {"subject", "case", "severity", "classifier", "norm", "seed", "target", "lower", "upper"}
 _OPTIONAL_PREDICTIONS = {"norm", "seed"}  # unknown for a model that somebody else trained
 
 

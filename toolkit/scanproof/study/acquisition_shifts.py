@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Literal
 
 from scanproof.errors import ScanproofError, unknown_name
 from scanproof.evaluation.table import ADVERSARIAL
@@ -106,6 +107,7 @@ ALONE = frozenset({ADVERSARIAL})
 VOLUMES_ONLY = frozenset({"slice_thickness"})
 #: what a study acquires in so many dimensions
 ACQUIRED = {2: "slices", 3: "volumes"}
+_WHOSE = {"acquisition": "the study acquires", "classification": "the classifier reads"}
 
 
 def study_shifts() -> list[str]:
@@ -149,12 +151,19 @@ def severities(name: str) -> list[int]:
     return list(range(1, 1 + (5 if levels is None else len(levels.levels))))
 
 
-def check_dimensions(name: str, dimensions: int, *, key: str | None = None) -> None:
-    """Check that a shift works in what a study acquires.
+def check_dimensions(
+    name: str,
+    dimensions: int,
+    *,
+    of: Literal["acquisition", "classification"] = "acquisition",
+    key: str | None = None,
+) -> None:
+    """Check that a shift works in what a study acquires, or its classifiers read.
 
     Args:
         name: of the shift.
         dimensions: 2 for slices, 3 for volumes.
+        of: the part of the study that has them.
         key: where it stands, for the error.
 
     Raises:
@@ -171,10 +180,10 @@ def check_dimensions(name: str, dimensions: int, *, key: str | None = None) -> N
         works = SHIFTS.factory(name).dimensions  # type: ignore[attr-defined]
     if dimensions not in works:
         raise ScanproofError(
-            f"shift must work in {ACQUIRED[dimensions]}, which is what the study acquires",
+            f"shift must work in {ACQUIRED[dimensions]}, which is what {_WHOSE[of]}",
             key=key,
             value=name,
-            hint="acquisition.dimensions says what that is" + ("; or use resolution_loss" if dimensions == 2 else ""),
+            hint=f"{of}.dimensions says what that is" + ("; or use resolution_loss" if dimensions == 2 else ""),
         )
 
 

@@ -2,111 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from scanproof.classification import CLASSIFIERS
 from scanproof.classification.norms import Norm
-from scanproof.data.demo.scanner import SCANNERS
 from scanproof.errors import ScanproofError, unknown_name
-from scanproof.evaluation.bootstrap import Bootstrap
-from scanproof.evaluation.claims import Claim, Expectation, Measure
+from scanproof.evaluation.bootstrap import Bootstrap, Interval
+from scanproof.evaluation.chains import CLASSIFICATION_METRICS
+from scanproof.evaluation.claim import Claim, Expectation, Measure
 from scanproof.evaluation.image_metrics import DEFAULT_METRICS, IMAGE_METRICS, check_metrics
 from scanproof.evaluation.table import ADVERSARIAL, ALL_SHIFTS, CLEAN
 from scanproof.reconstruction import RECONSTRUCTORS
 from scanproof.study.acquisition_shifts import ACQUIRED, RENDERED, accelerate, check_dimensions
+from scanproof.study.data_plans import AnyData, DemoData, ImageData
 from scanproof.study.fields import Model, Options, once, plain_name
 from scanproof.study.model_description import SavedModel
 from scanproof.study.shift_plans import AnyShiftPlan
-
-Matrix = tuple[Annotated[int, Field(ge=16, le=4096)], Annotated[int, Field(ge=16, le=4096)]]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Subjects(Model):
-    """Number of subjects of each split; external sites have the test split alone."""
-
-    train: int = Field(160, ge=2)
-    val: int = Field(32, ge=2)
-    test: int = Field(24, ge=2)
-
-
-class DemoData(Model):
-    """The demo cohort: simulated subjects with real anatomy at three simulated sites."""
-
-    kind: Literal["demo"]
-    sites: list[str] = Field(list(SCANNERS), min_length=1, description="demo sites to test")
-    training_sites: list[str] = Field(
-        ["north"],
-        min_length=1,
-        description="sites whose train and val splits are used; the others show what a change of site does",
-    )
-    subjects: Subjects = Subjects()
-    slices: int = Field(5, ge=1, le=24, description="axial slices a subject")
-    matrix: Matrix = Field((112, 96), description="rows and columns of the images, 2 mm voxels")
-
-    @field_validator("sites", "training_sites")
-    @classmethod
-    def _known(cls, names: list[str]) -> list[str]:
-        for name in names:
-            if name not in SCANNERS:
-                raise unknown_name("demo site", name, SCANNERS)
-        return once(names, "site")
-
-    @model_validator(mode="after")
-    def _trained_sites_exist(self) -> Self:
-        for name in self.training_sites:
-            if name not in self.sites:
-                raise unknown_name("training site", name, self.sites)
-        return self
-
-
-class Fractions(Model):
-    """Shares of a training site's subjects in each split, where the manifest has no ``split`` column."""
-
-    train: Share = 0.6
-    val: Share = 0.15
-    test: Share = 0.25
-
-    @model_validator(mode="after")
-    def _sum(self) -> Self:
-        total = self.train + self.val + self.test
-        if abs(total - 1) > 1e-6:
-            raise ValueError(f"train, val and test must sum to 1, got {total:g}")
-        return self
-
-
-class NiftiData(Model):
-    """A folder of NIfTI volumes with a CSV manifest (subject, site, path, label and optionally split)."""
-
-    kind: Literal["nifti"]
-    manifest: Path = Field(description="CSV file; a relative path is relative to the study file")
-    root: Path | None = Field(None, description="folder of the manifest's relative paths; default: the manifest's")
-    training_sites: list[str] | None = Field(
-        None,
-        min_length=1,
-        description="sites with train and val splits; default: the site with most subjects. The others show what a "
-        "change of site does",
-    )
-    fractions: Fractions = Fractions()
-    slices: int = Field(5, ge=1, le=512, description="axial slices a volume")
-    extent: tuple[Share, Share] = Field((0.4, 0.7), description="lowest and highest slice, as shares of the height")
-    matrix: Matrix = (112, 96)
-    spacing: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = Field(
-        (2.0, 2.0), description="in-plane voxel size in mm, (row, column)"
-    )
-    coils: int = Field(8, ge=1, le=128, description="receive coils of the simulated acquisition")
-    snr: float = Field(30.0, gt=0, description="signal-to-noise ratio of the simulated acquisition")
-    show_images: bool = Field(False, description="allow images of subjects in the report")
-
-    @field_validator("extent")
-    @classmethod
-    def _rises(cls, extent: tuple[float, float]) -> tuple[float, float]:
-        if extent[0] >= extent[1]:
-            raise ValueError("first value must be below the second")
-        return extent
+from scanproof.transforms import SHIFTS
 
 
 class AcquisitionPlan(Model):
@@ -209,26 +123,68 @@ class TrainingPlan(Model):
     patience: int = Field(8, ge=1)
 
 
+class AugmentPlan(Model):
+    """An artifact that training images are given at random."""
+
+    name: str = Field(description="artifact")
+    probability: float = Field(0.2, gt=0, le=1, description="share of the images that get it")
+    severities: tuple[Annotated[int, Field(ge=1, le=5)], Annotated[int, Field(ge=1, le=5)]] = Field(
+        (1, 5), description="lowest and highest, between which whole severities are drawn"
+    )
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if self.name not in SHIFTS:
+            raise unknown_name("artifact", self.name, SHIFTS)
+        if self.severities[0] > self.severities[1]:
+            raise ScanproofError("first severity must not be above the second", key=self.name, value=self.severities)
+        return self
+
+
 class ClassifierPlan(Model):
     """One classifier in several normalizations, each trained with several seeds."""
 
-    name: str
-    norms: list[Norm] = Field(["batch", "group", "layer"], min_length=1)
-    seeds: list[Annotated[int, Field(ge=0)]] = Field([1], min_length=1)
+    name: str = Field(description="what results call it; also the network, where `network` does not say another")
+    network: str = Field("", description="registered network; to be given where one stands in a study twice")
+    norms: list[Norm] = Field(
+        ["batch", "group", "layer"],
+        min_length=1,
+        description="normalizations, and rescues of batch normalization: batch_frozen, batch_site, batch_condition and "
+        "batch_entropy; all of one seed start from the same weights and see the same batches",
+    )
+    seeds: list[Annotated[int, Field(ge=0)]] = Field([1], min_length=1, description="one training each")
     options: Options = Field({})
+    dimensions: Literal[2, 3] = Field(2, description="3: it reads a subject's slices as one volume; all classifiers do")
     train_on: str = Field(
         "fully_sampled",
         description="reconstruction whose clean images it learns from; it is tested behind all, so another one here "
         "shows the mismatch of classifier and reconstruction",
     )
+    augment: list[AugmentPlan] = Field([], description="artifacts that training images are given at random")
     training: TrainingPlan = TrainingPlan()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _network_is_named(cls, content: object) -> object:
+        return {"network": content["name"], **content} if isinstance(content, dict) and "name" in content else content
+
+    @field_validator("name")
+    @classmethod
+    def _plain(cls, name: str) -> str:
+        return plain_name(name)
+
+    @field_validator("augment")
+    @classmethod
+    def _augment_once(cls, plans: list[AugmentPlan]) -> list[AugmentPlan]:
+        once([plan.name for plan in plans], "name")
+        return plans
 
     @model_validator(mode="after")
     def _known(self) -> Self:
         if self.options:
-            CLASSIFIERS.check_options(self.name, self.options)
-        elif self.name not in CLASSIFIERS:
-            raise unknown_name("classifier", self.name, CLASSIFIERS)
+            CLASSIFIERS.check_options(self.network, self.options)
+        elif self.network not in CLASSIFIERS:
+            raise unknown_name("classifier", self.network, CLASSIFIERS)
         return self
 
     @field_validator("norms", "seeds")
@@ -246,12 +202,16 @@ class EvaluationPlan(Model):
         description="what is measured on every image; another choice makes the test images anew, but trains nothing",
     )
     confidence: float = Field(0.95, gt=0.5, lt=1)
-    resamples: int = Field(1000, ge=100, le=100_000, description="bootstrap resamples of subjects")
+    interval: Interval = Field(
+        "expanded",
+        description="percentile: of the bootstrap; expanded: the same, widened as few subjects ask for",
+    )
+    resamples: int = Field(1000, ge=100, le=100_000, description="bootstrap resamples of subjects and training seeds")
     sensitivity: float = Field(0.9, gt=0, lt=1, description="the threshold reaches it on clean validation data")
 
     def bootstrap(self, seed: int) -> Bootstrap:
         """How intervals are made, from the seed of the study."""
-        return Bootstrap(seed=seed, resamples=self.resamples, confidence=self.confidence)
+        return Bootstrap(seed=seed, resamples=self.resamples, confidence=self.confidence, interval=self.interval)
 
     @field_validator("image_metrics")
     @classmethod
@@ -263,17 +223,20 @@ class EvaluationPlan(Model):
 
 
 class ClaimPlan(Model):
-    """A statement about two reconstructions; the report says whether the results agree. Changes no other result."""
+    """A statement about two reconstructions or two normalizations; the report says whether the results agree.
+
+    It changes no other result.
+    """
 
     text: str = Field(min_length=1, description="the statement, as a reader should meet it")
     compare: str | tuple[str, ...] = Field(
-        description="reconstruction that the statement is about; a list of them where one method was trained from "
-        "several seeds"
+        description="what the statement is about: by an image metric a reconstruction, or a list of them where one "
+        "method was trained from several seeds; by a metric of classification a normalization"
     )
-    against: str | tuple[str, ...] = Field(
-        description="reconstruction that it is compared with; as many, in the same order"
-    )
-    metric: str = Field(description="image metric of this study")
+    against: str | tuple[str, ...] = Field(description="what it is compared with; as many, in the same order")
+    metric: str = Field(description="image metric of this study, or auroc or another metric of classification")
+    classifier: str | None = Field(None, description="of normalizations; default: the mean over all classifiers")
+    reconstruction: str | None = Field(None, description="of normalizations; default: the mean over all")
     shift: str = Field("none", description="condition: none, a shift of this study, or all (worst cases left out)")
     severity: Annotated[int, Field(ge=1, le=5)] | None = Field(None, description="default: the mean over those tested")
     site: str = Field("all", description="a site, or all: their mean")
@@ -303,7 +266,7 @@ class Study(Model):
     name: str = Field(description="letters, digits, dot, dash and underscore; names the output and the experiment")
     description: str = ""
     seed: int = Field(2024, ge=0, description="seed of everything random")
-    data: Annotated[DemoData | NiftiData, Field(discriminator="kind")]
+    data: AnyData
     acquisition: AcquisitionPlan = AcquisitionPlan()
     shifts: list[AnyShiftPlan] = Field(
         [], description="artifacts, changes of the test acquisition, and compositions of them"
@@ -367,6 +330,25 @@ class Study(Model):
         return self
 
     @model_validator(mode="after")
+    def _classifiers_read_the_same_cases(self) -> Self:
+        for number, classifier in enumerate(self.classification):
+            key = f"classification[{number}].dimensions"
+            if classifier.dimensions != self.classification[0].dimensions:
+                raise ScanproofError("must be the same for all classifiers of a study", key=key)
+            if classifier.dimensions == 3 and self.acquisition.dimensions == 2:
+                rule = "must be 2 where slices are acquired one by one"
+                raise ScanproofError(rule, key=key, value=3, hint="see acquisition.dimensions")
+        return self
+
+    @model_validator(mode="after")
+    def _augment_fits_the_dimensions(self) -> Self:
+        for number, classifier in enumerate(self.classification):
+            for place, artifact in enumerate(classifier.augment):
+                key = f"classification[{number}].augment[{place}].name"
+                check_dimensions(artifact.name, classifier.dimensions, of="classification", key=key)
+        return self
+
+    @model_validator(mode="after")
     def _images_to_learn_from(self) -> Self:
         methods = [method.name for method in self.reconstruction]
         for classifier in self.classification:
@@ -379,24 +361,39 @@ class Study(Model):
     @model_validator(mode="after")
     def _claims_name_what_is_tested(self) -> Self:
         methods = [method.name for method in self.reconstruction]
+        norms: list[str] = sorted({norm for plan in self.classification for norm in plan.norms})
         severities = {shift.name: {c.severity for c in shift.conditions()} for shift in self.shifts}
         for number, claim in enumerate(self.claims):
             anything = severities.keys() - {ADVERSARIAL}
             stated = claim.claim()
-            known: list[tuple[str, str, list[str]]] = [
-                *(("compare", name, methods) for name in stated.compared),
-                *(("against", name, methods) for name in stated.opponents),
-                ("metric", claim.metric, self.evaluation.image_metrics),
-                ("shift", claim.shift, [CLEAN, *([ALL_SHIFTS] if anything else []), *severities]),
+            what, names = ("norm", norms) if stated.of_norms else ("reconstruction", methods)
+            metrics = [*self.evaluation.image_metrics, *(CLASSIFICATION_METRICS if self.classification else [])]
+            known: list[tuple[str, str, str | None, list[str]]] = [
+                ("metric", "metric", claim.metric, metrics),
+                *(("compare", what, name, names) for name in stated.compared),
+                *(("against", what, name, names) for name in stated.opponents),
+                ("classifier", "classifier", claim.classifier, [plan.name for plan in self.classification]),
+                ("reconstruction", "reconstruction", claim.reconstruction, methods),
+                ("shift", "shift", claim.shift, [CLEAN, *([ALL_SHIFTS] if anything else []), *severities]),
             ]
-            for what, name, names in known:
-                if name not in names:
-                    noun = "reconstruction" if names is methods else what
-                    raise unknown_name(noun, name, names, key=f"claims[{number}].{what}")
+            for key, noun, name, there in known:
+                if name is not None and name not in there:
+                    raise unknown_name(noun, name, there, key=f"claims[{number}].{key}")
+            together = [plan for plan in self.classification if {*stated.compared, *stated.opponents} <= {*plan.norms}]
+            if stated.of_norms and not any(claim.classifier in (None, plan.name) for plan in together):
+                rule = f"must be trained together with {stated.opponents[0]} in {claim.classifier or 'a classifier'}"
+                raise ScanproofError(rule, key=f"claims[{number}].compare", value=stated.compared[0])
             if claim.severity is not None and claim.severity not in severities[claim.shift]:
                 tested = sorted(severities[claim.shift])
                 rule = f"severity of {claim.shift} must be one that is tested: {tested}"
                 raise ScanproofError(rule, key=f"claims[{number}].severity", value=claim.severity)
+        return self
+
+    @model_validator(mode="after")
+    def _images_are_slices(self) -> Self:
+        if isinstance(self.data, ImageData) and self.acquisition.dimensions == 3:
+            rule = "must be 2 for single images: nothing says which of them lie next to each other"
+            raise ScanproofError(rule, key="acquisition.dimensions", value=3)
         return self
 
     @model_validator(mode="after")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,18 @@ class Tracking:
     experiment: str
 
 
-def missing_tasks(tasks: Sequence[Task], store: Store) -> list[Task]:
-    """Tasks that must run so that the last one's result is in the store, inputs first.
+def missing_tasks(tasks: Sequence[Task], store: Store, *, wanted: Sequence[Task] = ()) -> list[Task]:
+    """Tasks that must run so that what is wanted is in the store, inputs first.
 
-    Walks back from the last task: what only finished tasks need is not asked for.
+    Walks back from there: what only finished tasks need is not asked for.
+
+    Args:
+        tasks: a plan's tasks, inputs first.
+        store: finished tasks are found there.
+        wanted: those whose results will be read; the last one without.
     """
     needed: dict[str, Task] = {}
-    stack = [tasks[-1]]
+    stack = list(wanted) or [tasks[-1]]
     while stack:
         task = stack.pop()
         if task.key in needed or task.key in store:
@@ -45,16 +51,18 @@ def execute(
     store: Store,
     *,
     workers: int,
+    wanted: Sequence[Task] = (),
     tracking: Tracking | None = None,
     on_start: Callable[[Sequence[Task]], None] = lambda tasks: None,
     on_done: Progress = lambda task: None,
 ) -> None:
-    """Bring the last task's result into the store.
+    """Bring the results of tasks into the store.
 
     Args:
         tasks: a plan's tasks, inputs first.
         store: finished tasks are found and kept there.
         workers: processes; one runs tasks in this process.
+        wanted: those whose results will be read; the last one without.
         tracking: where trainings are logged while they run.
         on_start: called with the tasks that must run.
         on_done: called after each.
@@ -63,7 +71,7 @@ def execute(
         ScanproofError: a task's input was wrong, or a worker process died. What other tasks gave is kept.
     """
     for attempt in range(3):
-        pending = missing_tasks(tasks, store)
+        pending = missing_tasks(tasks, store, wanted=wanted)
         on_start(pending)
         try:
             if workers == 1 or len(pending) <= 1:
@@ -93,15 +101,17 @@ def _run_in_processes(
         waiting[task.key] &= unfinished
         for key in waiting[task.key]:
             readers.setdefault(key, []).append(task)
-    ready = [task for task in pending if not waiting[task.key]]
+    # of equally urgent tasks in the plan's order, which keeps those together that read with one network
     urgency = _urgency(pending)
+    place = {task.key: (-urgency[task.key], number, task) for number, task in enumerate(pending)}
+    ready = [place[task.key] for task in pending if not waiting[task.key]]
+    heapify(ready)
     running: dict[Future[str], Task] = {}
     with worker_pool(workers, kept="finished tasks") as pool:
         while ready or running:
-            ready.sort(key=lambda task: urgency[task.key])
             # few are handed out ahead: what becomes ready later may be more urgent
             while ready and len(running) < workers + 1:
-                task = ready.pop()
+                _, _, task = heappop(ready)
                 running[pool.submit(run_and_store, request_for(task), store.root, tracking)] = task
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
@@ -111,7 +121,7 @@ def _run_in_processes(
                 for reader in readers.get(task.key, ()):
                     waiting[reader.key].discard(task.key)
                     if not waiting[reader.key]:
-                        ready.append(reader)
+                        heappush(ready, place[reader.key])
 
 
 #: rough cost of a task relative to a prediction; it decides what is started first, nothing else
@@ -123,6 +133,7 @@ _COST = {
     "train_classifier": 500,
     "predict": 1,
     "evaluate": 50,
+    "judge": 1,
 }
 
 
@@ -157,7 +168,8 @@ def run_and_store(request: Mapping[str, Any], store_root: Path, tracking: Tracki
 
 def compute(request: Mapping[str, Any], store: Store, tracking: Tracking | None) -> Payload:
     """What a task gives."""
-    from scanproof.study.tasks import Context, run_task
+    from scanproof.study.tasks import run_task
+    from scanproof.study.tasks.context import Context
 
     handlers = None if tracking is None else _TrainingHandlers(tracking)
     context = Context(store=store, local=request["local"], handlers=handlers)

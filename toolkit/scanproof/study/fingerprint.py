@@ -28,19 +28,32 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "evaluation/finding.py",
         "study/acquire.py",
     ),
-    "train_classifier": ("training", "classification"),
+    "train_classifier": ("training", "physics", "transforms", "classification"),
     "predict": ("classification",),
     "evaluate": ("evaluation",),
+    "judge": ("evaluation",),
+}
+#: modules of the tasks themselves
+_TASKS: dict[str, tuple[str, ...]] = {
+    "cohort": ("cohort",),
+    "fit_reconstruction": ("images",),
+    "load_reconstruction": ("images",),
+    "reconstruct": ("images",),
+    "train_classifier": ("readings", "units"),
+    "predict": ("readings", "units"),
+    "evaluate": ("results", "units"),
+    "judge": ("results",),
 }
 
 _LIBRARIES: dict[str, tuple[str, ...]] = {
-    "cohort": ("torch", "numpy", "monai", "nibabel", "nilearn"),
+    "cohort": ("torch", "numpy", "monai", "nibabel", "nilearn", "pillow"),
     "fit_reconstruction": ("torch", "numpy", "monai", "pytorch-ignite"),
     "load_reconstruction": ("numpy", "safetensors"),
     "reconstruct": ("torch", "numpy", "monai", "torchmetrics"),
     "train_classifier": ("torch", "numpy", "monai", "pytorch-ignite"),
     "predict": ("torch", "numpy", "monai"),
-    "evaluate": ("numpy", "pandas"),
+    "evaluate": ("numpy", "pandas", "scipy"),
+    "judge": ("numpy", "pandas"),
 }
 
 
@@ -50,7 +63,8 @@ def code_fingerprint(kind: str) -> str:
 
     A change in the report leaves every trained network valid; a change in the training loop does not.
     """
-    sources = {name: _source_hash(name) for name in (*ROOMS[kind], "study/tasks.py", "seeds.py")}
+    tasks = [f"study/tasks/{name}.py" for name in _TASKS[kind]]
+    sources = {name: _source_hash(name) for name in (*ROOMS[kind], *tasks, "seeds.py")}
     return _digest({"sources": sources, "libraries": library_versions(*_LIBRARIES[kind])})
 
 

@@ -9,15 +9,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from scanproof.classification.norms import Norm, training_norm
 from scanproof.errors import ScanproofError, unknown_name
 from scanproof.evaluation.image_metrics import IMAGE_METRICS
 from scanproof.evaluation.table import ALL_SITES
 from scanproof.reconstruction import RECONSTRUCTORS
 from scanproof.study.acquisition_shifts import SAMPLED, accelerate
 from scanproof.study.conditions import Condition
-from scanproof.study.definition import DemoData, ReconstructionPlan, Study
+from scanproof.study.definition import ReconstructionPlan, Study
 from scanproof.study.fingerprint import code_fingerprint, method_version
-from scanproof.study.sources import CohortSource, demo_sources, nifti_sources
+from scanproof.study.sources import CohortSource, cohort_sources
 from scanproof.transforms import SHIFTS
 
 
@@ -63,6 +64,7 @@ KINDS = (
     "train_classifier",
     "predict",
     "evaluate",
+    "judge",
 )
 
 
@@ -77,7 +79,8 @@ class Plan:
         networks: (reconstruction, acceleration) to the task that gives its weights, trained or loaded.
         classifiers: trained classifiers.
         reconstructions: test-split reconstructions.
-        result: the task that gives the results table.
+        result: the task that gives the tables.
+        claims: the task that judges the study's claims, if it makes any.
     """
 
     tasks: Sequence[Task]
@@ -87,6 +90,12 @@ class Plan:
     classifiers: Sequence[Task]
     reconstructions: Sequence[Task]
     result: Task
+    claims: Task | None
+
+    @property
+    def wanted(self) -> tuple[Task, ...]:
+        """Tasks whose results are written: the tables, and what they say of claims."""
+        return (self.result, self.claims) if self.claims else (self.result,)
 
 
 def make_plan(study: Study, *, site_key: bytes = b"") -> Plan:
@@ -99,13 +108,7 @@ def make_plan(study: Study, *, site_key: bytes = b"") -> Plan:
     Raises:
         ScanproofError: a manifest that breaks a rule, a claim about a site that is not there.
     """
-    volumes = study.acquisition.dimensions == 3
-    if isinstance(study.data, DemoData):
-        sources = demo_sources(study.data, adjacent=volumes)
-    else:
-        sources = nifti_sources(
-            study.data, seed=study.seed, labelled=bool(study.classification), site_key=site_key, adjacent=volumes
-        )
+    sources = cohort_sources(study, site_key=site_key)
     sites = [source.site for source in sources]
     for number, claim in enumerate(study.claims):
         if claim.site not in (ALL_SITES, *sites):
@@ -129,29 +132,27 @@ class _Planner:
         self._fits: dict[tuple[str, float], Task] = {}
         self._networks: dict[tuple[str, float], Task] = {}
         self._rendered: dict[tuple[str, str], Task] = {}
+        self._undisturbed: dict[tuple[object, ...], Task] = {}
 
     def plan(self) -> Plan:
         tests = [self._tests(site) for site in self.cohorts]
         reconstructions = list(itertools.chain.from_iterable(tests))
         classifiers, predictions = self._classification(reconstructions)
+        settings = {**self.common, "study": self.study.name, **self.study.evaluation.model_dump(mode="json")}
         result = Task(
-            "evaluate",
-            {
-                "threads": self.study.compute.threads,
-                "seed": self.study.seed,
-                "study": self.study.name,
-                **self.study.evaluation.model_dump(mode="json"),
-            },
-            {"reconstructions": tuple(reconstructions), "predictions": tuple(predictions)},
+            "evaluate", settings, {"reconstructions": tuple(reconstructions), "predictions": tuple(predictions)}
         )
+        stated = [claim.model_dump(mode="json") for claim in self.study.claims]
+        claims = Task("judge", {**settings, "claims": stated}, {"tables": (result,)}) if stated else None
         return Plan(
-            tasks=_in_order(result),
+            tasks=_in_order(claims or result),
             cohorts=self.cohorts,
             fits=list(self._fits.values()),
             networks=self._networks,
             classifiers=classifiers,
             reconstructions=reconstructions,
             result=result,
+            claims=claims,
         )
 
     def _tests(self, site: str) -> list[Task]:
@@ -264,7 +265,10 @@ class _Planner:
         if any(versions.values()):
             params["shift_packages"] = versions
         inputs = {"cohort": (self._cohort(site, condition),), "model": self._network(method, acceleration)}
-        return Task("reconstruct", params, inputs)
+        task = Task("reconstruct", params, inputs)
+        if condition == Condition():
+            self._undisturbed[_images_of(task)] = task
+        return task
 
     def _image_metrics(self, split: str) -> list[str]:
         """In one order, so that listing them in another computes nothing anew.
@@ -291,7 +295,8 @@ class _Planner:
             for acceleration in self._accelerations(method)
             for task in self._clean(method, acceleration, "val")
         ]
-        classifiers = []
+        classifiers: dict[str, Task] = {}  # by key: rescues of batch normalization share its training
+        predictions: list[Task] = []
         for plan in self.study.classification:
             source = methods[plan.train_on]
             acceleration = self._accelerations(source)[0]
@@ -303,18 +308,30 @@ class _Planner:
                 params = {
                     **self.common,
                     "classifier": plan.name,
+                    "network": plan.network,
                     "options": plan.options,
-                    "norm": norm,
+                    "dimensions": plan.dimensions,
+                    "norm": training_norm(norm),
                     "training_seed": seed,
+                    "augment": [augment.model_dump(mode="json") for augment in plan.augment],
                     **plan.training.model_dump(mode="json"),
                 }
-                classifiers.append(Task("train_classifier", params, images))
-        predictions = [
-            Task("predict", {"threads": self.study.compute.threads}, {"model": (model,), "images": (images,)})
-            for model in classifiers
-            for images in [*validations, *reconstructions]
-        ]
-        return classifiers, predictions
+                model = Task("train_classifier", params, images)
+                classifiers[model.key] = model
+                predictions += [self._predict(model, norm, images) for images in [*validations, *reconstructions]]
+        return list(classifiers.values()), predictions
+
+    def _predict(self, model: Task, norm: Norm, images: Task) -> Task:
+        inputs = {"model": (model,), "images": (images,)}
+        if norm == "batch_site":
+            inputs["reference"] = (self._undisturbed[_images_of(images)],)
+        return Task("predict", {**self.common, "norm": norm}, inputs)
+
+
+def _images_of(task: Task) -> tuple[object, ...]:
+    """Which images a ``reconstruct`` task makes, whatever the condition."""
+    site = task.inputs["cohort"][0].params["site"]
+    return (site, *(task.params[name] for name in ("reconstruction", "acceleration", "split")))
 
 
 def _in_order(result: Task) -> list[Task]:

@@ -1,29 +1,30 @@
-"""What is told about a finished study: its sites, trainings and example images, read from the store."""
+"""What is told about a finished study: its sites and trainings, read from the store."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from scanproof.data.cohort import SPLITS
-from scanproof.evaluation.table import CLEAN
+from scanproof.data.labels import label_columns
 from scanproof.study.plan import Plan, Task
 from scanproof.study.saved_model import hash_weights
 from scanproof.study.store import Payload, Store
-from scanproof.study.tasks import read_cohort, read_images
+from scanproof.study.tasks.cohort import read_cohort
 
 if TYPE_CHECKING:
-    from scanproof.reporting.model import ImagePanel, SiteFacts
+    from scanproof.reporting.model import SiteFacts
     from scanproof.tracking.model import TrainingRecord
 
 #: parameters of a training that a reader of MLflow wants to see
 _TRAINING_PARAMS = (
     "classifier",
+    "network",
     "norm",
+    "dimensions",
     "training_seed",
     "method",
     "mask",
@@ -72,10 +73,18 @@ def training_record(task: Task, payload: Payload) -> TrainingRecord:
         key=task.key,
         name=training_name(task.params),
         kind="reconstruction" if task.kind == "fit_reconstruction" else "classifier",
-        params=training_params(task.params),
+        params={**training_params(task.params), **_counted(payload)},
         history=payload.tables["history"],
         model_sha256=hash_weights(payload.arrays),
     )
+
+
+def _counted(payload: Payload) -> dict[str, object]:
+    """How many normalization layers a classifier has, e.g. ``GroupNorm x 20``."""
+    layers = payload.facts.get("norm_layers")
+    if not isinstance(layers, dict):
+        return {}
+    return {"norm_layers": ", ".join(f"{kind} x {count}" for kind, count in layers.items())}
 
 
 def cohort_tables(plan: Plan, store: Store) -> dict[str, pd.DataFrame]:
@@ -107,7 +116,9 @@ def site_facts(plan: Plan, store: Store) -> list[SiteFacts]:
         for split in SPLITS:
             rows = cohort.cases[cohort.cases["split"] == split]
             if len(rows):
-                positives = None if rows["label"].isna().any() else int(rows["label"].sum())
+                labels = rows[label_columns(rows)]
+                known = len(labels.columns) == 1 and not labels.isna().to_numpy().any()
+                positives = int(labels.sum().sum()) if known else None
                 counts[split] = SplitCounts(subjects=rows["subject"].nunique(), cases=len(rows), positives=positives)
         facts.append(
             SiteFacts(
@@ -123,71 +134,3 @@ def site_facts(plan: Plan, store: Store) -> list[SiteFacts]:
             )
         )
     return facts
-
-
-def image_panels(plan: Plan, store: Store) -> list[ImagePanel]:
-    """For each shift at its highest severity, one case of the first training site in every reconstruction.
-
-    The case is the first with a positive label (the first of all where there are no labels). The disturbed image
-    is the fully sampled reconstruction under the shift, or the study's first method where there is none.
-    """
-    from scanproof.reporting.model import ImagePanel
-
-    tests = [task for task in plan.reconstructions if task.params["split"] == "test"]
-    trained = [_site(cohort) for task in plan.fits for cohort in task.inputs["cohorts"]]
-    site = trained[0] if trained else _site(tests[0].inputs["cohort"][0])
-    tests = [task for task in tests if _site(task.inputs["cohort"][0]) == site]
-    cohort = read_cohort(store.get(plan.cohorts[site].key)).select("test")
-    positive = np.flatnonzero(cohort.cases["label"].fillna(0).to_numpy() == 1)
-    case = int(positive[0]) if len(positive) else 0
-
-    panels = []
-    for shift in dict.fromkeys(str(task.params["shift"]) for task in tests):
-        severity = max(_severity(task) for task in tests if task.params["shift"] == shift)
-        chosen = [task for task in tests if task.params["shift"] == shift and _severity(task) == severity]
-        # subjects that are rendered again are their own reference
-        seen = read_cohort(store.get(chosen[0].inputs["cohort"][0].key)).select("test")
-        reference = seen.images[case, 0]
-        disturbed = next((task for task in chosen if task.params["method"] == "fully_sampled"), chosen[0])
-        artifact = _image(store, disturbed, case)
-        for task in _one_acceleration(chosen):
-            image = _image(store, task, case)
-            panels.append(
-                ImagePanel(
-                    title="no shift" if shift == CLEAN else f"{shift.replace('_', ' ')}, severity {severity}",
-                    site=site,
-                    shift=shift,
-                    severity=severity,
-                    reconstruction=str(task.params["reconstruction"]),
-                    images={
-                        "reference": reference,
-                        "artifact": artifact,
-                        "reconstruction": image,
-                        "error": np.abs(image - reference),
-                    },
-                )
-            )
-    return panels
-
-
-def _site(cohort: Task) -> str:
-    return str(cohort.params["site"])
-
-
-def _severity(task: Task) -> int:
-    return int(str(task.params["severity"]))
-
-
-def _one_acceleration(tasks: Sequence[Task]) -> list[Task]:
-    """The highest acceleration of each method: what it does to an image shows best there."""
-    best: dict[str, Task] = {}
-    for task in tasks:
-        name = str(task.params["reconstruction"])
-        if name not in best or float(str(task.params["acceleration"])) > float(str(best[name].params["acceleration"])):
-            best[name] = task
-    return list(best.values())
-
-
-def _image(store: Store, task: Task, case: int) -> np.ndarray:
-    image: np.ndarray = read_images(store.get(task.key))[case, 0]
-    return image

@@ -14,16 +14,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 import yaml
 
+from scanproof.data.demo.findings import LESION
 from scanproof.data.privacy import site_key
-from scanproof.evaluation.claims import judge_claims
 from scanproof.evaluation.table import check_table, predictions_schema, results_schema
 from scanproof.study import record
-from scanproof.study.definition import DemoData, NiftiData, Study
+from scanproof.study.data_plans import DemoData, SiteData
+from scanproof.study.definition import Study
+from scanproof.study.examples import failure_panels, image_panels
 from scanproof.study.executor import Tracking, execute
 from scanproof.study.fingerprint import code_version, library_versions
 from scanproof.study.model_notes import model_notes
 from scanproof.study.model_source import is_registered
 from scanproof.study.plan import Plan, Task, make_plan
+from scanproof.study.sources import data_notes
 from scanproof.study.store import Store, write_atomically
 
 if TYPE_CHECKING:
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 
     from scanproof.reporting.model import ImagePanel
 
+#: tables that are written even if they have no row
+ALWAYS = ("results", "predictions")
 _VERSIONS = (
     "scanproof",
     "torch",
@@ -40,6 +45,7 @@ _VERSIONS = (
     "pytorch-ignite",
     "nibabel",
     "nilearn",
+    "pillow",
     "mlflow",
 )
 
@@ -67,10 +73,16 @@ class Workspace:
 
 
 class Tables(NamedTuple):
-    """The tables of a study; ``claims`` only where it makes any."""
+    """The tables of a study; ``claims`` only where it makes any.
+
+    ``comparisons`` are those of normalizations (:mod:`scanproof.evaluation.comparisons`), ``layers`` how far the layers
+    of classifiers drift; both are empty in a study without classification.
+    """
 
     results: pd.DataFrame
     predictions: pd.DataFrame
+    comparisons: pd.DataFrame
+    layers: pd.DataFrame
     claims: pd.DataFrame | None
 
 
@@ -110,7 +122,7 @@ class Finished:
 
 def plan_study(study: Study, workspace: Workspace) -> Plan:
     """The plan of a study in a workspace."""
-    key = site_key(workspace.root / "site.key") if isinstance(study.data, NiftiData) else b""
+    key = site_key(workspace.root / "site.key") if isinstance(study.data, SiteData) else b""
     return make_plan(study, site_key=key)
 
 
@@ -150,33 +162,43 @@ def run_study(
         tracking = Tracking(uri=tracking_uri, experiment=study.name)
     store = workspace.store
     store.sweep()
-    execute(plan.tasks, store, workers=workers, tracking=tracking, on_start=on_start, on_done=on_done)
+    execute(
+        plan.tasks,
+        store,
+        workers=workers,
+        wanted=plan.wanted,
+        tracking=tracking,
+        on_start=on_start,
+        on_done=on_done,
+    )
 
     on_stage("writing results and report")
     payload = store.get(plan.result.key)
     results = check_table(payload.tables["results"], results_schema(), name="results.parquet")
     predictions = check_table(payload.tables["predictions"], predictions_schema(), name="predictions.parquet")
     folder = workspace.folder(study)
-    files = {"results.parquet": _parquet(results), "predictions.parquet": _parquet(predictions)}
+    comparisons, layers = payload.tables["comparisons"], payload.tables["layers"]
+    tables = {"results": results, "predictions": predictions, "comparisons": comparisons, "layers": layers}
+    files = {f"{name}.parquet": _parquet(table) for name, table in tables.items() if len(table) or name in ALWAYS}
     for name, data in files.items():
         write_atomically(folder / name, data)
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    claims = judge_claims(results, [c.claim() for c in study.claims], bootstrap=study.evaluation.bootstrap(study.seed))
-    if study.claims:
+    claims = store.get(plan.claims.key).tables["claims"] if plan.claims else None
+    if claims is not None:
         data = claims.to_csv(index=False).encode()
         write_atomically(folder / "claims.csv", data)
         hashes["claims.csv"] = hashlib.sha256(data).hexdigest()
     lock = _lock(study, plan, store, hashes)
     write_atomically(folder / "study.lock.yaml", yaml.safe_dump(lock, sort_keys=False, allow_unicode=True).encode())
 
-    panels = record.image_panels(plan, store) if shows_images(study) else []
-    figures = _figures(folder, results, panels)
-    tables = Tables(results, predictions, claims if study.claims else None)
-    _report(folder, study, plan, store, lock, tables=tables, panels=panels, command=command)
+    found = Tables(results, predictions, comparisons, layers, claims)
+    panels = image_panels(plan, store) if shows_images(study) else []
+    figures = _figures(folder, found, panels, study)
+    _report(folder, study, plan, store, lock, tables=found, panels=panels, command=command)
     if tracking_uri is not None:
         on_stage("logging to MLflow")
-        _track(tracking_uri, workspace, study, plan, store, lock, tables, figures)
-    return Finished(study, folder, tables, tracking_uri, experiment_id)
+        _track(tracking_uri, workspace, study, plan, store, lock, found, figures)
+    return Finished(study, folder, found, tracking_uri, experiment_id)
 
 
 def shows_images(study: Study) -> bool:
@@ -188,9 +210,11 @@ def public_definition(study: Study) -> dict[str, Any]:
     """A definition in plain types, without the places of local files: they belong to the site and change no result.
 
     A saved reconstruction is named by version and hash, or by its hash alone where a study file gives its folder. A
-    study without one has neither key, so that it keeps its hash.
+    study without one has neither key, so that it keeps its hash; so does a study of the demo's usual label.
     """
     content: dict[str, Any] = study.model_dump(mode="json", exclude={"data": {"manifest", "root"}})
+    if content["data"].get("labels") == [LESION]:
+        del content["data"]["labels"]
     for plan in content["reconstruction"]:
         if not is_registered(plan["model"] or ""):
             del plan["model"]
@@ -227,10 +251,12 @@ def _lock(study: Study, plan: Plan, store: Store, hashes: Mapping[str, str]) -> 
     }
 
 
-def _figures(folder: Path, results: pd.DataFrame, panels: Sequence[ImagePanel]) -> dict[str, Figure]:
+def _figures(folder: Path, tables: Tables, panels: Sequence[ImagePanel], study: Study) -> dict[str, Figure]:
     """Static figures: written as PNG beside the report and logged to MLflow."""
+    from scanproof.reporting.sections.parts import section_figures
     from scanproof.reporting.static import degradation_figure, image_panel_figure, overview_figure
 
+    results = tables.results
     figures = {"overview": overview_figure(results, panels)}
     classified = results["classifier"].notna()
     for name in results.loc[classified, "reconstruction"].drop_duplicates():
@@ -238,6 +264,13 @@ def _figures(folder: Path, results: pd.DataFrame, panels: Sequence[ImagePanel]) 
     if panels:
         last = panels[-1].reconstruction  # one method is enough for a picture; the report has all
         figures["images"] = image_panel_figure([p for p in panels if p.reconstruction == last])
+    figures |= section_figures(
+        results,
+        tables.predictions,
+        comparisons=tables.comparisons,
+        layers=tables.layers,
+        level=study.evaluation.confidence,
+    )
     for name, figure in figures.items():
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=110)
@@ -274,8 +307,14 @@ def _report(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         sites=record.site_facts(plan, store),
         level=study.evaluation.confidence,
-        notes=model_notes(study),
+        sensitivity=study.evaluation.sensitivity,
+        notes=[*data_notes(study), *model_notes(study)],
     )
+    failures: Sequence[ImagePanel] = ()
+    if shows_images(study):
+        failures = failure_panels(
+            plan, store, tables.results, tables.predictions, sensitivity=study.evaluation.sensitivity
+        )
     write_report(
         folder / "report.html",
         results=tables.results,
@@ -283,6 +322,9 @@ def _report(
         provenance=provenance,
         panels=panels,
         claims=tables.claims,
+        comparisons=tables.comparisons,
+        layers=tables.layers,
+        failures=failures,
     )
 
 
@@ -313,6 +355,8 @@ def _track(
         figures=figures,
         results=tables.results,
         predictions=tables.predictions,
+        comparisons=tables.comparisons,
+        layers=tables.layers,
         claims=tables.claims,
         cohorts=record.cohort_tables(plan, store),
         training=record.training_records(plan, store),

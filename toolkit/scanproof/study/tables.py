@@ -10,7 +10,7 @@ import pandas as pd
 import yaml
 
 from scanproof.errors import ScanproofError, unknown_name
-from scanproof.evaluation.claims import judge_claims, paired_differences
+from scanproof.evaluation.claims import paired_differences
 from scanproof.study.definition import Study
 from scanproof.study.run import Workspace, definition_hash
 
@@ -24,17 +24,23 @@ def export_tables(
     against: str | None = None,
     metrics: Sequence[str] = (),
 ) -> list[Path]:
-    """Write what a finished study found on images.
+    """Write what a finished study found.
 
-    These are ``README.md``, ``means.csv`` and ``slices.csv``, and where asked for ``paired.csv`` and ``claims.csv``.
+    ``README.md`` has the claims, the chains, the differences to batch normalization and the image metrics asked for.
+    Beside it lie ``claims.csv``, where the study makes any, and
+
+    - of classifiers ``chains.csv`` (summaries at every site), ``curves.csv`` (AUROC under each condition),
+      ``comparisons.csv`` and the figures that the page shows;
+    - of images ``means.csv``, ``slices.csv`` and, where ``against`` is named, ``paired.csv``. Of a study with
+      classifiers, ``slices.csv`` and image metrics on the page only where ``against`` or ``metrics`` asks for them.
 
     Args:
         study: the definition.
         workspace: where it ran.
         folder: where to write.
         command: that ran it, for the page.
-        against: reconstruction that the others are compared with.
-        metrics: shown on the page; all of the study without.
+        against: reconstruction that the others are compared with, by image metrics.
+        metrics: image metrics shown on the page; without, all of a study without classifiers.
 
     Returns:
         The files.
@@ -42,7 +48,7 @@ def export_tables(
     Raises:
         ScanproofError: the study has not been run as it is defined now; an unknown reconstruction or metric.
     """
-    results = _finished(study, workspace)
+    results = pd.read_parquet(_finished(study, workspace, "results.parquet"))
     for name in metrics:
         if name not in study.evaluation.image_metrics:
             raise unknown_name("image metric", name, study.evaluation.image_metrics, key="--metric")
@@ -52,29 +58,50 @@ def export_tables(
     if against is not None:
         tables["paired"] = paired_differences(results, against=against, bootstrap=bootstrap)
     if study.claims:
-        tables["claims"] = judge_claims(results, [claim.claim() for claim in study.claims], bootstrap=bootstrap)
+        tables["claims"] = pd.read_csv(_finished(study, workspace, "claims.csv")).astype({"severity": "Int64"})
 
-    from scanproof.reporting.export import mean_table, slice_table, summary_page, write_tables
+    from scanproof.reporting.export import FIGURES, mean_table, slice_table, summary_page, write_tables
+    from scanproof.reporting.ranking import has_readings
+    from scanproof.reporting.reading import chain_table, comparison_table, curve_table
 
+    comparisons, pictures = None, []
+    read = has_readings(results)
+    if read:
+        tables |= {"chains": chain_table(results), "curves": curve_table(results)}
+        drawn = workspace.folder(study) / "figures"
+        pictures = [file for name in FIGURES if (file := drawn / f"{name}.png").is_file()]
+        if _written(study, workspace, "comparisons.parquet"):
+            comparisons = pd.read_parquet(_finished(study, workspace, "comparisons.parquet"))
+            tables["comparisons"] = comparison_table(comparisons)
+    tables["means"] = mean_table(results)
+    images = not read or against is not None or bool(metrics)
+    if images:
+        tables["slices"] = slice_table(results)
     page = summary_page(
         results,
         tables.get("paired"),
         tables.get("claims"),
         title=study.name,
         command=command,
-        metrics=metrics or asked.image_metrics,
+        metrics=metrics or (asked.image_metrics if images else ()),
         against=against,
         level=asked.confidence,
+        comparisons=comparisons,
+        figures=[file.stem for file in pictures],
     )
-    return write_tables(
-        folder, tables={**tables, "means": mean_table(results), "slices": slice_table(results)}, page=page
-    )
+    return write_tables(folder, tables=tables, page=page, figures=pictures)
 
 
-def _finished(study: Study, workspace: Workspace) -> pd.DataFrame:
-    """The results of a study, if they are of this definition and whole."""
+def _written(study: Study, workspace: Workspace, name: str) -> bool:
+    """Whether a finished study has a file that not every study has."""
+    lock_file = workspace.folder(study) / "study.lock.yaml"
+    return name in yaml.safe_load(lock_file.read_text(encoding="utf-8"))["files_sha256"]
+
+
+def _finished(study: Study, workspace: Workspace, name: str) -> Path:
+    """A file of a finished study, if it is of this definition and whole."""
     folder = workspace.folder(study)
-    lock_file, file = folder / "study.lock.yaml", folder / "results.parquet"
+    lock_file, file = folder / "study.lock.yaml", folder / name
     hint = "run it: scanproof run"
     if not lock_file.is_file() or not file.is_file():
         raise ScanproofError("study must have been run", file=folder, value="no results", hint=hint)
@@ -83,4 +110,4 @@ def _finished(study: Study, workspace: Workspace) -> pd.DataFrame:
         raise ScanproofError("results must be of the study as it is defined now", file=lock_file, hint=hint)
     if lock["files_sha256"][file.name] != hashlib.sha256(file.read_bytes()).hexdigest():
         raise ScanproofError("results must be as they were written", file=file, hint=hint)
-    return pd.read_parquet(file)
+    return file

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from scanproof.data.keys import KSPACE, MASK, REFERENCE, SENSITIVITIES
 from scanproof.errors import ScanproofError
-from scanproof.study.tasks import cpu_threads
+from scanproof.study.tasks.context import cpu_threads
 from scanproof.tuning.held_out import held_out_error
 from scanproof.tuning.objectives import Quality
 

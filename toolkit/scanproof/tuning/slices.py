@@ -204,10 +204,10 @@ def _has_validation(task: Task) -> bool:
     params: Mapping[str, Any] = task.params
     if params["source"] == "demo":
         return bool(params["subjects"].get(SPLIT))
-    return any(volume["split"] == SPLIT for volume in params["volumes"])
+    return any(file["split"] == SPLIT for file in params["files"])
 
 
 def _validation(store: Store, key: str) -> Cohort:
-    from scanproof.study.tasks import read_cohort
+    from scanproof.study.tasks.cohort import read_cohort
 
     return read_cohort(store.get(key)).select(SPLIT)
