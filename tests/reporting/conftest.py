@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from reporting.compared import Compared, make_compared
 from scanproof.evaluation.table import (
     ALL_SHIFTS,
     ALL_SITES,
@@ -67,7 +68,8 @@ class MadeStudy:
 def make_study(recipe: StudyRecipe) -> MadeStudy:
     rows = [*_image_rows(recipe), *_reading_rows(recipe)]
     results = conform(pd.DataFrame(rows).assign(study="made-up"), RESULT_COLUMNS)
-    predictions = conform(pd.DataFrame(_prediction_rows(recipe)).assign(study="made-up"), PREDICTION_COLUMNS)
+    readings = pd.DataFrame(_prediction_rows(recipe)).assign(study="made-up")
+    predictions = conform(readings[[c for c in readings if c in PREDICTION_COLUMNS]], PREDICTION_COLUMNS)
     return MadeStudy(
         recipe,
         check_table(results, results_schema(), name="results"),
@@ -192,7 +194,7 @@ def _prediction_rows(recipe: StudyRecipe) -> Iterator[Row]:
         for case in range(12):
             base: Row = {
                 "site": site, "split": split, "subject": f"{group}-{case // 2}", "case": f"{group}-{case}",
-                "label": case % 3 == 0, "reconstruction": recipe.reconstructions[0], "seed": 1,
+                "label": case % 3 == 0, "target": "finding", "reconstruction": recipe.reconstructions[0], "seed": 1,
                 "acceleration": recipe.accelerations[0], "classifier": "resnet18", "norm": "batch",
             }  # fmt: skip
             for shift, severity in ((CLEAN, 0), ("ghosting", 3)):
@@ -273,6 +275,12 @@ def images_only(standard: MadeStudy) -> MadeStudy:
     """The standard study without any classifier."""
     results = standard.results[standard.results["classifier"].isna()].reset_index(drop=True)
     return MadeStudy(standard.recipe, results, standard.predictions.iloc[:0])
+
+
+@pytest.fixture(scope="session")
+def compared() -> Compared:
+    """A study of normalizations with everything that sections are made of."""
+    return make_compared()
 
 
 @pytest.fixture(scope="session")

@@ -98,3 +98,11 @@ def test_the_axis_ignores_other_metrics_and_survives_nothing_known() -> None:
     }
     assert axis_range("psnr", curves) == (28.5, 31.5)
     assert np.isfinite(axis_range("ssim", curves)).all()
+
+
+def test_rows_of_single_findings_and_of_whole_shifts_are_no_part_of_a_curve(standard: Any) -> None:
+    results = standard.results.assign(target=pd.Series(pd.NA, index=standard.results.index, dtype="string"))
+    of_site = results[results["case"].isna() & results["classifier"].notna() & results["severity"].notna()]
+    targets = of_site.assign(target="tear", value=0.123, lower=None, upper=None)
+    summed = of_site[of_site["shift"] == "ghosting"].assign(severity=pd.NA, metric="severity_auc", value=0.321)
+    assert extract_curves(pd.concat([results, targets, summed])) == extract_curves(standard.results)

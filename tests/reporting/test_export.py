@@ -3,7 +3,8 @@ from __future__ import annotations
 import pandas as pd
 
 from scanproof.evaluation.bootstrap import Bootstrap
-from scanproof.evaluation.claims import Claim, judge_claims, paired_differences
+from scanproof.evaluation.claim import Claim
+from scanproof.evaluation.claims import judge_claims, paired_differences
 from scanproof.evaluation.evaluate import evaluate
 from scanproof.evaluation.table import PREDICTION_COLUMNS
 from scanproof.reporting.export import mean_table, slice_table, summary_page, write_tables
@@ -22,7 +23,7 @@ def results() -> pd.DataFrame:
         for metric, scale in (("ssim", 1), ("psnr", 30))
     ]
     nothing = pd.DataFrame(columns=list(PREDICTION_COLUMNS))
-    return evaluate(nothing, pd.DataFrame(rows).assign(study="s"), study="s", seed=1, resamples=200)
+    return evaluate(nothing, pd.DataFrame(rows).assign(study="s"), study="s", seed=1, resamples=200).results
 
 
 def test_pages_and_files_say_the_same(tmp_path):

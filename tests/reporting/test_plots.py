@@ -144,3 +144,18 @@ def test_text_for_plotly_holds_no_markup(text: str) -> None:
     escaped = plotly_text(text)
     assert "<" not in escaped
     assert html.unescape(escaped) == text
+
+
+def test_many_shifts_and_sites_are_shown_one_site_at_a_time(study_of: Any) -> None:
+    few, many = (
+        study_of(shifts=tuple(f"s{i}" for i in range(count)), severities=(3,), reconstructions=("unet",))
+        for count in (6, 7)
+    )
+    for study, places in ((few, []), (many, ["all", "north", "east", "south"])):
+        curves = extract_curves(study.results)
+        best = Chain("unet", 4.0, "resnet18", "group")
+        group = reading_group(curves, best=best, sites=["north", "east", "south"])
+        assert group is not None
+        assert group.places == places
+        assert group.columns == 4
+        assert any(group.starts_row(i) for i in range(len(group.facets))) is not bool(places)

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
+from reporting.compared import make_compared
 from scanproof.errors import ScanproofError
 from scanproof.reporting.curves import extract_curves
+from scanproof.reporting.page import TITLES
 from scanproof.reporting.plots import image_group, reading_group
 from scanproof.reporting.ranking import rank_chains
 from scanproof.reporting.report import write_report
@@ -60,12 +62,13 @@ class Page(HTMLParser):
 def write(tmp_path_factory: pytest.TempPathFactory, provenance_of: Any) -> Callable[..., Path]:
     """Writes the report of a study; keyword arguments change the provenance."""
 
-    def written(study: Any, /, *, panels: Any = (), **changes: object) -> Path:
+    def written(study: Any, /, *, panels: Any = (), tables: Any = None, **changes: object) -> Path:
         path = tmp_path_factory.mktemp("report") / "deep" / "report.html"
         provenance = provenance_of(study.recipe, **changes)
         return write_report(
-            path, results=study.results, predictions=study.predictions, provenance=provenance, panels=panels
-        )
+            path, results=study.results, predictions=study.predictions, provenance=provenance, panels=panels,
+            **(tables or {}),
+        )  # fmt: skip
 
     return written
 
@@ -93,10 +96,11 @@ def test_headings_are_in_order_and_the_contents_lead_to_every_section(page: Page
     assert all(after - before <= 1 for before, after in pairwise(levels))
     sections = [attributes["id"] for attributes in page.all("section")]
     links = [attributes["href"] for attributes in page.all("a")]
-    assert links[1:] == [f"#{section}" for section in sections]
+    assert links[1 : 1 + len(sections)] == [f"#{section}" for section in sections]
+    assert {link.removeprefix("#") for link in links} <= set(sections)
     assert sections == [
-        "finding", "tested", "ranking", "curves", "quality", "images", "operating", "numbers", "limits", "glossary",
-        "provenance",
+        "finding", "tested", "ranking", "curves", "quality", "calibration", "images", "operating", "numbers", "limits",
+        "glossary", "checklist", "provenance",
     ]  # fmt: skip
     identifiers = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(identifiers) == len(set(identifiers))
@@ -116,7 +120,7 @@ def test_the_report_stands_alone(page: Page, write: Any, standard: Any) -> None:
 
 def test_pictures_and_plots_have_words(page: Page) -> None:
     pictures = page.all("img")
-    assert len(pictures) == 4 + 1
+    assert len(pictures) == 4 + 1 + 1  # a panel, the scale of its errors, and the reliability diagrams
     assert all(picture["alt"] for picture in pictures)
     plots = [attributes for attributes in page.all("div") if attributes.get("class") == "plot"]
     assert len(plots) == 4 * 4 + 4 * 4
@@ -143,13 +147,69 @@ def test_the_definition_is_quoted_in_full(page: Page, standard: Any) -> None:
     }
 
 
+def everything(study: Any, panels: Any) -> dict[str, Any]:
+    return {"comparisons": study.comparisons, "layers": study.layers, "failures": panels}
+
+
+def test_a_study_of_normalizations_has_all_its_sections(
+    tmp_path: Path, compared: Any, provenance_of: Any, panel_of: Any
+) -> None:
+    facts = provenance_of(compared)
+    tables = {"results": compared.results, "predictions": compared.predictions}
+    path = write_report(tmp_path / "a.html", **tables, provenance=facts, **everything(compared, [panel_of()]))
+    page = Page(path.read_text(encoding="utf-8"))
+    assert [attributes["id"] for attributes in page.all("section")] == [
+        name for name in TITLES if name not in ("claims", "quality", "images")
+    ]
+    for words in (
+        "Group norm lost less AUROC than batch norm under shift, on the mean of all shifts and severities,",
+        "“Cannot be told apart” is no proof that two norms are alike",
+        "Loss of AUROC through each shift, as a multiple of batch norm’s",
+        "Wilson intervals take cases for independent",
+        "read rightly without shift and most often wrongly under shift",
+        "This shows what goes together, not what causes what.",
+        "case 12, ghosting, severity 4, north",
+        "Loss through shift divided by that of batch norm",
+    ):
+        assert words in page.text
+    cells = [attributes for attributes in page.all("td") if "background" in attributes.get("style", "")]
+    assert len(cells) == 3 * 3
+    assert all(attributes.get("scope") for attributes in page.all("th"))
+    regions = [attributes for attributes in page.all("div") if attributes.get("role") == "region"]
+    assert all(attributes["aria-label"] and attributes["tabindex"] == "0" for attributes in regions)
+    again = write_report(tmp_path / "b.html", **tables, provenance=facts, **everything(compared, [panel_of()]))
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_images_of_failures_need_permission_but_their_table_does_not(
+    tmp_path: Path, compared: Any, provenance_of: Any, panel_of: Any
+) -> None:
+    facts = provenance_of(compared, show_images=False)
+    tables = {"results": compared.results, "predictions": compared.predictions}
+    path = write_report(tmp_path / "a.html", **tables, provenance=facts, **everything(compared, [panel_of()]))
+    page = Page(path.read_text(encoding="utf-8"))
+    assert "misread" in [attributes["id"] for attributes in page.all("section")]
+    assert not [picture for picture in page.all("img") if picture["src"].startswith("data:image/png")]
+
+
+def test_norms_named_like_markup_stay_text_in_every_section(tmp_path: Path, provenance_of: Any, panel_of: Any) -> None:
+    study = make_compared(norms=("batch", "<i>$x$</i>"), shifts=("</td>",), sites=("<u>",), seeds=(1,), subjects=12)
+    path = write_report(
+        tmp_path / "a.html", results=study.results, predictions=study.predictions,
+        provenance=provenance_of(study), **everything(study, [panel_of()]),
+    )  # fmt: skip
+    page = Page(path.read_text(encoding="utf-8"))
+    assert not page.all("i") + page.all("u")
+    assert "<i>$x$</i> norm" in page.text
+
+
 def test_the_same_input_gives_the_same_file(write: Any, standard: Any, panel_of: Any) -> None:
     assert write(standard, panels=[panel_of()]).read_bytes() == write(standard, panels=[panel_of()]).read_bytes()
 
 
 def test_images_of_subjects_need_permission(write: Any, standard: Any, panel_of: Any) -> None:
     page = Page(write(standard, panels=[panel_of()], show_images=False).read_text(encoding="utf-8"))
-    assert not page.all("img")
+    assert not [picture for picture in page.all("img") if picture["src"].startswith("data:image/png")]
     assert "not shown, as the study asks" in page.text
 
 

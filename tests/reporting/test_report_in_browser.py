@@ -200,6 +200,96 @@ def test_plots_show_the_numbers_of_the_table_and_follow_the_selectors(
     assert browser.messages() == []
 
 
+@pytest.fixture(scope="module")
+def compared_file(tmp_path_factory: pytest.TempPathFactory, compared: Any, provenance_of: Any, panel_of: Any) -> Path:
+    return write_report(
+        tmp_path_factory.mktemp("report") / "report.html", results=compared.results, predictions=compared.predictions,
+        provenance=provenance_of(compared), comparisons=compared.comparisons, layers=compared.layers,
+        failures=[panel_of()],
+    )  # fmt: skip
+
+
+def test_pictures_of_the_sections_are_drawn_and_fit_the_screen_of_a_laptop(
+    browser: Browser, compared_file: Path
+) -> None:
+    metrics = {"width": 1366, "height": 768, "deviceScaleFactor": 1, "mobile": False}
+    browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        browser.open(compared_file)
+        pictures = browser.all(".drawn img")
+        assert len(pictures) == 4
+        sizes = browser.run(
+            "return arguments[0].map((i) => [i.complete, i.naturalWidth, i.width, i.parentNode.clientWidth])", pictures
+        )
+        for complete, natural, width, room in sizes:
+            assert complete
+            assert natural > 0
+            assert width <= room
+        wide, room = browser.run("const e = document.documentElement; return [e.scrollWidth, e.clientWidth]")
+        assert wide <= room
+        hidden = browser.run("return getComputedStyle(document.querySelector('.unseen')).clipPath")
+        assert hidden == "inset(50%)"
+        assert browser.requests() == [compared_file.as_uri()]
+        assert browser.messages() == []
+    finally:
+        browser.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_colours_of_the_heat_map_are_on_the_screen_and_on_paper(browser: Browser, compared_file: Path) -> None:
+    browser.open(compared_file)
+    cells = browser.all(".heat td")
+    read = "return arguments[0].map((c) => [c.getAttribute('style'), getComputedStyle(c).printColorAdjust])"
+    assert all(style.startswith("background: #") for style, _ in browser.run(read, cells))
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        assert {adjust for _, adjust in browser.run(read, cells)} == {"exact"}
+    finally:
+        browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_paper_unfolds_all_but_the_tables_of_all_numbers(browser: Browser, compared_file: Path) -> None:
+    browser.open(compared_file)
+    read = "return [...document.querySelectorAll('main details')].map((d) => [d.className === 'numbers', d.open])"
+    before = browser.run(read)
+    browser.run(f"window.addEventListener('beforeprint', () => {{ window.onPaper = (() => {{ {read} }})(); }})")
+    browser.driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
+    assert len(before) > 3
+    assert all(opened is not numbers for numbers, opened in browser.run("return window.onPaper"))
+    assert browser.run(read) == before
+
+
+def test_many_shifts_and_sites_are_drawn_one_site_at_a_time(browser: Browser, write: Any, study_of: Any) -> None:
+    study = study_of(shifts=tuple(f"s{i}" for i in range(7)), severities=(2, 4), reconstructions=("unet",))
+    browser.open(write(study))
+    shown = ".plots[data-group=reading] .cell:not([hidden])"
+
+    def titles() -> list[str]:
+        return [caption.text for caption in browser.all(f"{shown} figcaption")]
+
+    assert titles() == [f"s{i} all sites" for i in range(7)]
+    browser.choose("reading", "site", "south")
+    assert titles() == [f"s{i} south" for i in range(7)]
+    plots = browser.all(f"{shown} .plot")
+    for plot in plots:
+        browser.run("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", plot)
+        browser.wait(lambda plot=plot: browser.drawn(plot)[0]["points"])
+    curves = extract_curves(study.results)
+    chain = Chain("unet", 4.0, "resnet18", "batch")
+    expected = [e.value for e in curves[CurveKey("auroc", chain, Facet("south", "s0"))].values()]
+    assert browser.drawn(plots[0])[0]["values"][0] == pytest.approx(expected, abs=6e-4)
+    # a plot that was drawn, hidden and is shown again follows what was chosen meanwhile
+    browser.choose("reading", "site", "east")
+    browser.choose("reading", "metric", "Sensitivity")
+    browser.choose("reading", "site", "south")
+    browser.wait(lambda: browser.drawn(plots[0])[0]["title"] == "Sensitivity")
+    browser.run("window.dispatchEvent(new Event('beforeprint'))")
+    hidden = browser.all(".plots[data-group=reading] .cell[hidden] .plot")
+    assert all(plot["width"] is None for plot in browser.drawn(*hidden))
+    assert all(plot["width"] == 216 for plot in browser.drawn(*plots))
+    browser.run("window.dispatchEvent(new Event('afterprint'))")
+    assert browser.messages() == []
+
+
 def test_names_are_never_run_nor_read_as_markup(browser: Browser, write: Any, study_of: Any, panel_of: Any) -> None:
     norms = ("<b>bold</b>", "<img src=x onerror=alert(1)>")
     study = study_of(

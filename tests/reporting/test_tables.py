@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from scanproof.evaluation.table import PREDICTION_COLUMNS, conform
@@ -84,3 +85,12 @@ def test_without_shift_the_operating_table_has_clean_values_only(study_of: Any) 
     assert row.sensitivity.clean is not None
     assert row.sensitivity.clean.value == pytest.approx(0.85, abs=0.1)
     assert row.sensitivity[1:] == (None, None, None)
+
+
+def test_a_case_with_several_findings_is_one_positive_case(standard: Any) -> None:
+    other = standard.predictions.assign(target="cyst", label=1 - standard.predictions["label"])
+    [before, *_] = flow_rows(standard.predictions, [])
+    [after, *_] = flow_rows(pd.concat([standard.predictions.assign(target="tear"), other]), [])
+    counts, both = before.evaluated["test"], after.evaluated["test"]
+    assert (both.subjects, both.cases) == (counts.subjects, counts.cases)
+    assert both.positives == both.cases

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from scanproof.evaluation.chains import CLASSIFICATION_METRICS
 from scanproof.evaluation.table import ALL_SHIFTS, ALL_SITES, CLEAN
 from scanproof.reporting.curves import records
-from scanproof.reporting.vocabulary import Estimate, metric, plain, signed
+from scanproof.reporting.vocabulary import Estimate, metric, norm_label, plain, signed
 
 
 class ClaimRow(NamedTuple):
@@ -44,12 +45,17 @@ def claim_rows(claims: pd.DataFrame) -> Sequence[ClaimRow]:
 
 def _row(row: Mapping[str, object]) -> ClaimRow:
     measured = metric(str(row["metric"]))
-    name = f"{measured.title}{'' if measured.higher_is_better else ', turned round'}"
+    title = measured.title if measured.title[1:2].isupper() else measured.title[:1].lower() + measured.title[1:]
+    name = f"{title}{'' if measured.higher_is_better else ', turned round'}"
     change = "change of " if row["measure"] == "change" else ""
+    of_norms = str(row["metric"]) in CLASSIFICATION_METRICS
+    one, other = (norm_label(str(row[c])) if of_norms else _named(row[c]) for c in ("compare", "against"))
+    places = [_condition(row), "all sites" if row["site"] == ALL_SITES else str(row["site"])]
+    places += [plain(str(row[column])) for column in ("reconstruction", "classifier") if row.get(column) is not None]
     return ClaimRow(
         text=str(row["text"]),
-        comparison=f"{_named(row['compare'])} − {_named(row['against'])}, {change}{name}",
-        condition=f"{_condition(row)}, {'all sites' if row['site'] == ALL_SITES else row['site']}",
+        comparison=f"{one} − {other}, {change}{name}",
+        condition=", ".join(places),
         expected=_expected(str(row["expect"]), float(str(row["margin"]))),
         difference=Estimate(*(float(str(row[name])) for name in ("difference", "lower", "upper"))),
         digits=max(2, measured.digits),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from scanproof.evaluation.table import ALL_SHIFTS, ALL_SITES, CHAIN, CLEAN
-from scanproof.reporting.vocabulary import Chain, Estimate, metric
+from scanproof.reporting.vocabulary import Chain, Estimate, metric, norm_order
 
 #: columns of small plots that still leave room for the axes
 MAX_COLUMNS = 4
@@ -35,8 +35,10 @@ Curves = dict[CurveKey, Curve]
 
 
 def site_rows(results: pd.DataFrame) -> pd.DataFrame:
-    """The rows about whole sites, averaged over training seeds: those that are drawn."""
-    return results[results["subject"].isna() & results["case"].isna() & results["seed"].isna()]
+    """The rows about whole sites, averaged over training seeds and over targets: those that are drawn."""
+    summed = results["subject"].isna() & results["case"].isna() & results["seed"].isna()
+    # several findings that one network reads stand in rows of their own besides their mean
+    return results[summed & results["target"].isna()] if "target" in results else results[summed]
 
 
 def real_sites(results: pd.DataFrame) -> list[str]:
@@ -46,7 +48,7 @@ def real_sites(results: pd.DataFrame) -> list[str]:
 
 def row_chain(row: Mapping[str, object]) -> Chain:
     """The chain that a row of the results table is about."""
-    reconstruction, acceleration, classifier, norm = (_text(row[column]) for column in CHAIN)
+    reconstruction, acceleration, classifier, norm = (stated(row[column]) for column in CHAIN)
     return Chain(str(reconstruction), float(str(acceleration)), classifier, norm)
 
 
@@ -62,6 +64,17 @@ def records(rows: pd.DataFrame) -> Iterator[dict[str, object]]:
     columns = [str(column) for column in plain.columns]
     for values in plain.itertuples(index=False, name=None):
         yield dict(zip(columns, values, strict=True))
+
+
+def stated(value: object) -> str | None:
+    """A name that may be missing, in any of the ways in which a table says so.
+
+    Example:
+        >>> stated("group"), stated(float("nan")), stated(pd.NA)
+        ('group', None, None)
+    """
+    missing = value is None or value is pd.NA or (isinstance(value, float) and value != value)
+    return None if missing else str(value)
 
 
 def extract_curves(results: pd.DataFrame) -> Curves:
@@ -114,8 +127,14 @@ def sort_key(key: CurveKey) -> tuple[object, ...]:
 
 
 def chain_order(chain: Chain) -> tuple[str, str, str, str]:
-    """Alphabetical, with accelerations as numbers."""
-    return chain.reconstruction, f"{chain.acceleration:09.3f}", chain.classifier or "", chain.norm or ""
+    """Alphabetical, with accelerations as numbers and norms in their own order."""
+    other, rescue, norm = norm_order(chain.norm)
+    return (
+        chain.reconstruction,
+        f"{chain.acceleration:09.3f}",
+        chain.classifier or "",
+        f"{other:d}{rescue:d}{norm}",
+    )
 
 
 def site_order(site: str, sites: Sequence[str] = ()) -> tuple[int, str]:
@@ -172,10 +191,6 @@ def axis_range(name: str, curves: Curves) -> tuple[float, float]:
     if wording.highest is not None:
         high = min(high, wording.highest + 0.02)
     return round(low, 6), round(high, 6)
-
-
-def _text(value: object) -> str | None:
-    return None if value is None or value is pd.NA else str(value)
 
 
 def _number(value: object) -> float | None:

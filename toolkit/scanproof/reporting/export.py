@@ -1,4 +1,4 @@
-"""The tables of a study as files for a manuscript: per slice, paired, means, claims, and a page of text."""
+"""The tables of a study as files for a manuscript: images, chains, comparisons, claims, and a page of text."""
 
 from __future__ import annotations
 
@@ -10,10 +10,23 @@ import pandas as pd
 from scanproof.evaluation.table import ALL_SITES, CLEAN, CONDITION
 from scanproof.reporting.claims import claim_rows
 from scanproof.reporting.curves import records, row_estimate
+from scanproof.reporting.markdown import estimate_cell, markdown_table
+from scanproof.reporting.ranking import has_readings
+from scanproof.reporting.reading import reading_parts
 from scanproof.reporting.vocabulary import Estimate, metric, ordered, plain, shift_name, speed_label
 
 #: columns that name an image
 _IMAGE = ("site", "subject", "case", *CONDITION, "reconstruction", "acceleration")
+#: colours of a copied figure
+COLOURS = 64
+#: figures of a study that the page shows, with what they show
+FIGURES = {
+    "heatmap": "Loss of AUROC under each shift as a multiple of that of batch norm",
+    "forest": "How much less AUROC was lost than with batch norm over all shifts, by site",
+    "paired": "How much less AUROC was lost than with batch norm, by shift",
+    "calibration": "Stated probability against observed frequency",
+    "layers": "Drift of what each layer sees under shift",
+}
 
 
 def slice_table(results: pd.DataFrame) -> pd.DataFrame:
@@ -33,8 +46,13 @@ def slice_table(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def mean_table(results: pd.DataFrame) -> pd.DataFrame:
-    """Mean image quality of every site and of all, with intervals."""
+    """Mean image quality of every site and of all, with intervals.
+
+    Of a study with classifiers the mean over sites alone: how sites differ, its chains tell.
+    """
     rows = results[results["case"].isna() & results["classifier"].isna()]
+    if has_readings(results) and ALL_SITES in set(rows["site"]):
+        rows = rows[rows["site"] == ALL_SITES]
     return rows[["site", *CONDITION, "reconstruction", "acceleration", "metric", "value", "lower", "upper", "n"]]
 
 
@@ -48,8 +66,12 @@ def summary_page(
     metrics: Sequence[str],
     against: str | None,
     level: float,
+    comparisons: pd.DataFrame | None = None,
+    figures: Iterable[str] = (),
 ) -> str:
-    """A page of Markdown: claims, and a table of means for each metric, conditions down and reconstructions across.
+    """A page of Markdown: claims, chains, comparisons and figures, and means of images.
+
+    Of each image metric there is a table of means, conditions down and reconstructions across.
 
     Args:
         results: results table.
@@ -57,15 +79,26 @@ def summary_page(
         claims: what was found of the claims.
         title: of the page.
         command: that made the results.
-        metrics: to show.
+        metrics: image metrics to show.
         against: reconstruction that the others are compared with.
         level: coverage of the intervals.
+        comparisons: of normalizations, if any were made.
+        figures: names of those of :data:`FIGURES` that lie in the folder ``figures`` beside the page.
     """
     means = mean_table(results)
-    everywhere = means[means["site"] == (ALL_SITES if ALL_SITES in set(means["site"]) else means["site"].iloc[0])]
+    sites = means["site"].drop_duplicates().tolist()
+    everywhere = means[means["site"].isin([ALL_SITES] if ALL_SITES in sites else sites[:1])]
     parts = [f"# {plain(title)}", f"Made by `{command}`. Intervals are {100 * level:g} %, of subjects drawn anew."]
     if claims is not None:
         parts += ["## Claims", _claims(claims)]
+    if has_readings(results):
+        parts += reading_parts(results, pd.DataFrame() if comparisons is None else comparisons, level=level)
+    if shown := sorted(figures, key=list(FIGURES).index):
+        parts += [
+            "## Figures",
+            "Those of the first reconstruction and classifier above.",
+            *(f"![{FIGURES[name]}](figures/{name}.png)" for name in shown),
+        ]
     for name in metrics:
         wording = metric(name)
         digits = max(2, wording.digits)
@@ -95,7 +128,7 @@ def _claims(claims: pd.DataFrame) -> str:
         )
         for row in claim_rows(claims)
     ]
-    return _markdown(head, rows)
+    return markdown_table(head, rows)
 
 
 def _grid(rows: pd.DataFrame, value: str, digits: int) -> str:
@@ -105,13 +138,13 @@ def _grid(rows: pd.DataFrame, value: str, digits: int) -> str:
     cells: dict[tuple[str, int], dict[str, str]] = {}
     for row in records(rows):
         condition = (str(row["shift"]), int(str(row["severity"])))
-        cell = _cell(row_estimate(row), digits, bold=value == "difference")
+        cell = _cell(row_estimate(row), digits, differs=value == "difference")
         cells.setdefault(condition, {})[str(row["method"])] = cell
     body = [
         [shift_name(shift) + (f" {severity}" if severity else ""), *(found.get(name, "–") for name in methods)]
         for (shift, severity), found in sorted(cells.items(), key=lambda cell: (cell[0][0] != CLEAN, cell[0]))
     ]
-    return _markdown(["condition", *methods], body)
+    return markdown_table(["condition", *methods], body)
 
 
 def _methods(rows: pd.DataFrame) -> pd.Series:
@@ -121,29 +154,44 @@ def _methods(rows: pd.DataFrame) -> pd.Series:
     return names.where(~several, names + " " + rows["acceleration"].map(speed_label))
 
 
-def _cell(estimate: Estimate, digits: int, *, bold: bool) -> str:
-    number, interval = estimate.number(digits), estimate.interval(digits)
-    if not interval:
-        return number
-    decided = estimate.lower is not None and estimate.upper is not None and estimate.lower * estimate.upper > 0
-    return f"{f'**{number}**' if bold and decided else number} ({interval})"
+def _cell(estimate: Estimate, digits: int, *, differs: bool) -> str:
+    _, lower, upper = estimate
+    decided = lower is not None and upper is not None and lower * upper > 0
+    return estimate_cell(estimate, digits, bold=differs and decided)
 
 
-def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+def write_tables(
+    folder: Path, *, tables: Mapping[str, pd.DataFrame], page: str, figures: Iterable[Path] = ()
+) -> list[Path]:
+    """Write tables as CSV (four significant digits), the page as ``README.md``, and copies of figures.
 
-    return "\n".join([line(head), line(["---"] * len(head)), *(line(row) for row in rows)])
+    Args:
+        folder: where to write.
+        tables: name to table.
+        page: of Markdown.
+        figures: PNG files, copied into the folder ``figures``.
 
-
-def write_tables(folder: Path, *, tables: Mapping[str, pd.DataFrame], page: str) -> list[Path]:
-    """Write tables as CSV (six significant digits) and the page as ``README.md``."""
+    Returns:
+        The files.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
+    written = [folder / "README.md"]
+    written[0].write_text(page, encoding="utf-8")
     for name, table in tables.items():
         path = folder / f"{name}.csv"
-        table.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+        table.to_csv(path, index=False, float_format="%.4g", lineterminator="\n")
         written.append(path)
-    path = folder / "README.md"
-    path.write_text(page, encoding="utf-8")
-    return [path, *written]
+    for figure in figures:
+        written.append(_copied(figure, folder / "figures"))
+    return written
+
+
+def _copied(figure: Path, folder: Path) -> Path:
+    """A copy of a PNG in few colours, which plots do not miss and which take a third of the room."""
+    from PIL import Image
+
+    folder.mkdir(exist_ok=True)
+    path = folder / figure.name
+    with Image.open(figure) as image:
+        image.convert("RGB").quantize(COLOURS).save(path, optimize=True)
+    return path

@@ -46,10 +46,14 @@ def headline(ranking: Ranking, loss: Loss | None, *, level: float = 0.95, traini
 
 
 def _trained(trainings: int) -> str:
-    times = "once" if trainings == 1 else f"{trainings} times, and the mean is shown"
+    if trainings == 1:
+        return (
+            "Each classifier was trained once. The intervals cover who was tested, not what another training would "
+            "have given, and that can change the order of close chains."
+        )
     return (
-        f"Each classifier was trained {times}. The intervals cover who was tested, not what another training would "
-        "have given, and that can change the order of close chains."
+        f"Each classifier was trained {trainings} times, and the mean is shown. The intervals cover who was tested and "
+        "how the trainings differ; of few trainings they know little, and are too narrow rather than too wide."
     )
 
 

@@ -68,16 +68,18 @@ class Provenance:
         code_version: version of scanproof, with the commit where known.
         versions: library name to version.
         command: the command line that made the report.
-        data_kind: ``"demo"`` for the built-in simulated cohort, ``"nifti"`` for a site's own images.
+        data_kind: ``"demo"`` for the built-in simulated cohort, ``"nifti"`` for a site's own volumes,
+            ``"images"`` for its single images.
         kspace: ``"synthetic"`` when k-space was computed from magnitude images, ``"measured"`` otherwise.
         show_images: whether images of subjects may appear in the report.
         created: ISO 8601 date and time.
         sites: the sites of the study.
         level: coverage of every interval in the results table, in (0, 1).
+        sensitivity: that operating points reach on clean validation cases, in (0, 1].
         notes: sentences about what was tested that a reader must not miss, e.g. where networks came from.
 
     Raises:
-        ScanproofError: ``level`` outside (0, 1).
+        ScanproofError: ``level`` outside (0, 1) or ``sensitivity`` outside (0, 1].
     """
 
     study: str
@@ -88,17 +90,20 @@ class Provenance:
     code_version: str
     versions: Mapping[str, str]
     command: str
-    data_kind: Literal["demo", "nifti"]
+    data_kind: Literal["demo", "nifti", "images"]
     kspace: Literal["synthetic", "measured"]
     show_images: bool
     created: str
     sites: Sequence[SiteFacts]
     level: float = 0.95
+    sensitivity: float = 0.9
     notes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not 0 < self.level < 1:
             raise ScanproofError("level must be in (0, 1)", key="level", value=self.level)
+        if not 0 < self.sensitivity <= 1:
+            raise ScanproofError("sensitivity must be in (0, 1]", key="sensitivity", value=self.sensitivity)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

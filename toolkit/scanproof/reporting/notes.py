@@ -20,6 +20,8 @@ NOT_CLINICAL = "Simulated, not scanner-acquired; not for clinical use."
 DATA_KINDS = {
     "demo": "The cohort is the built-in demonstration, made by computer; it holds no patients.",
     "nifti": "The images are the sites' own.",
+    "images": "The images are the sites' own, single files that do not tell the size of a pixel: millimetres are "
+    "nominal.",
 }
 #: where the k-space comes from
 KSPACE = {
@@ -57,7 +59,15 @@ def scope(results: pd.DataFrame, curves: Curves, provenance: Provenance) -> list
     ]
 
 
-def limits(provenance: Provenance, flow: Sequence[FlowRow], *, reads: bool, ranked: int, intervals: bool) -> list[str]:
+def limits(
+    provenance: Provenance,
+    flow: Sequence[FlowRow],
+    *,
+    reads: bool,
+    ranked: int,
+    intervals: bool,
+    trainings: int = 0,
+) -> list[str]:
     """What the study cannot show.
 
     Args:
@@ -66,6 +76,7 @@ def limits(provenance: Provenance, flow: Sequence[FlowRow], *, reads: bool, rank
         reads: whether classifiers were evaluated.
         ranked: number of chains in the ranking.
         intervals: whether the ranking carries intervals.
+        trainings: how often each classifier was trained.
     """
     found = [
         "The shifts are simulated from physical models. A scanner, a sequence or a patient can differ in ways that no "
@@ -88,10 +99,14 @@ def limits(provenance: Provenance, flow: Sequence[FlowRow], *, reads: bool, rank
         size += "" if counts.positives is None else f", {counts.positives} of them positive"
         found.append(f"The smallest test set, that of {site}, holds {size}; numbers from small sets are uncertain.")
     if intervals:
+        chance = (
+            "who was tested and of how the trainings fell out, not errors of the simulation"
+            if trainings > 1
+            else "who was tested, not errors of the simulation nor what training the networks anew would give"
+        )
         found.append(
-            f"Intervals have a nominal coverage of {100 * provenance.level:g}% and describe the chance of who was "
-            "tested, not errors of the simulation nor what training the networks anew would give. They are not "
-            "corrected for the number of comparisons."
+            f"Intervals have a nominal coverage of {100 * provenance.level:g}% and describe the chance of {chance}. "
+            "They are not corrected for the number of comparisons."
         )
     else:
         found.append("No interval is given for the ranking; small differences in it mean nothing.")

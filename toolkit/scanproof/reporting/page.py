@@ -20,20 +20,48 @@ from scanproof.reporting.notes import NOT_CLINICAL, glossary, limits, scope
 from scanproof.reporting.pictures import error_scale, error_window, gallery
 from scanproof.reporting.plots import image_group, reading_group
 from scanproof.reporting.ranking import has_readings, rank_chains, worst_loss
+from scanproof.reporting.sections.checklist import GUIDELINES, checklist
+from scanproof.reporting.sections.heatmap import colour
+from scanproof.reporting.sections.layers import MEASURES
+from scanproof.reporting.sections.parts import gather, p_words
 from scanproof.reporting.style import WIDTH
 from scanproof.reporting.tables import flow_rows, flow_splits, operating_rows, ranking_rows
 from scanproof.reporting.vocabulary import (
     image_label,
     metric,
+    norm_label,
     ordered,
     plain,
     reader_label,
     shift_name,
+    signed,
     site_name,
 )
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+
+#: identifier and title of every section, in the order of the page
+TITLES = {
+    "finding": "Finding",
+    "claims": "Claims",
+    "tested": "What was tested, on whom",
+    "ranking": "Ranking",
+    "norms": "Normalizations compared",
+    "curves": "Classification under shift",
+    "quality": "Image quality under shift",
+    "calibration": "Calibration",
+    "images": "Images",
+    "operating": "Operating point",
+    "misread": "Cases that shift misleads",
+    "layers": "What happens inside",
+    "numbers": "All numbers",
+    "limits": "Limits",
+    "glossary": "How to read this",
+    "checklist": "Reporting checklists",
+    "provenance": "Provenance",
+}
 
 
 def render(
@@ -43,6 +71,9 @@ def render(
     provenance: Provenance,
     panels: Sequence[ImagePanel] = (),
     claims: pd.DataFrame | None = None,
+    comparisons: pd.DataFrame | None = None,
+    layers: pd.DataFrame | None = None,
+    failures: Sequence[ImagePanel] = (),
 ) -> str:
     """The report as text; the same input gives the same text.
 
@@ -52,6 +83,9 @@ def render(
         provenance: where the numbers come from.
         panels: image examples.
         claims: what the results say of the study's claims.
+        comparisons: of normalizations.
+        layers: drift of the networks' layers.
+        failures: image examples of cases that shift misleads.
     """
     from plotly.offline import get_plotlyjs
 
@@ -61,7 +95,30 @@ def render(
     ranked, flow = ranking_rows(ranking), flow_rows(predictions, provenance.sites)
     candidates = (make(curves, best=best, sites=order) for make in (reading_group, image_group))
     groups = [group for group in candidates if group]
-    shown = list(panels) if provenance.show_images else []
+    operating = _by_best(operating_rows(curves, order), best)
+    shown, failed = (list(some) if provenance.show_images else [] for some in (panels, failures))
+    parts = gather(
+        results,
+        predictions,
+        curves,
+        ranking,
+        comparisons=comparisons,
+        layers=layers,
+        level=provenance.level,
+        sensitivity=provenance.sensitivity,
+    )
+    sections = _sections(
+        claims=claims is not None and len(claims) > 0,
+        norms=parts.compares,
+        curves=any(group.name == "reading" for group in groups),
+        quality=any(group.name == "image" for group in groups),
+        calibration=parts.shows("calibrations"),
+        images=bool(shown),
+        operating=any(operating.values()),
+        misread=bool(parts.misread),
+        layers=parts.shows("drifts"),
+    )
+    trainings = int(results["seed"].nunique())
     scripts = [script_text(get_plotlyjs()), script_text(resource("report.js"))]
     return (
         _environment()
@@ -73,7 +130,7 @@ def render(
                 ranking,
                 worst_loss(curves, best, ranking.metric),
                 level=provenance.level,
-                trainings=int(results["seed"].nunique()),
+                trainings=trainings,
             ),
             claims=[] if claims is None else claim_rows(claims),
             reads=reads,
@@ -88,7 +145,14 @@ def render(
             chart=interval_chart(ranked),
             groups={group.name: group for group in groups},
             payload={group.name: group.payload for group in groups},
-            operating=_by_best(operating_rows(curves, order), best),
+            operating=operating,
+            parts=parts,
+            best=best,
+            measures=MEASURES,
+            failures=gallery(failed),
+            sections=sections,
+            asked=checklist(dict(sections)),
+            guidelines=GUIDELINES,
             panels=gallery(shown),
             error_top=error_window(shown),
             error_scale=error_scale(),
@@ -98,8 +162,11 @@ def render(
                 reads=reads,
                 ranked=len(ranked),
                 intervals=any(row.shifted is not None and row.shifted.has_interval for row in ranked),
+                trainings=trainings,
             ),
-            glossary=glossary(ordered({key.metric for key in curves}), level=provenance.level, reads=reads),
+            glossary=glossary(
+                ordered({key.metric for key in curves} | {*parts.summaries[0]}), level=provenance.level, reads=reads
+            ),
             definition=_as_yaml(provenance.definition),
             style=resource("report.css"),
             scripts=scripts,
@@ -107,6 +174,11 @@ def render(
             line_width=WIDTH,
         )
     )
+
+
+def _sections(**there: bool) -> list[tuple[str, str]]:
+    """Identifier and title of the sections that a report has, in their order; those not named are always there."""
+    return [(name, title) for name, title in TITLES.items() if there.get(name, True)]
 
 
 def _by_best(rows: Sequence[object], best: object) -> dict[str, list[object]]:
@@ -126,6 +198,10 @@ def _environment() -> Environment:
         "image": image_label,
         "reader": reader_label,
         "metric": metric,
+        "norm": norm_label,
+        "heat": colour,
+        "p": p_words,
+        "signed": lambda value: signed(value, 3),
     }
     return page_environment(filters=filters, last_newline=True)
 

@@ -22,7 +22,10 @@ from scanproof.reporting.curves import (
 )
 from scanproof.reporting.style import series_style
 from scanproof.reporting.traces import Json, Series, band_trace, line_trace, plot_layout
-from scanproof.reporting.vocabulary import Chain, metric, norm_label, ordered, plain, speed_label
+from scanproof.reporting.vocabulary import Chain, metric, norm_label, norm_order, ordered, plain, speed_label
+
+#: plots that are shown at once; of more, one site is shown at a time
+MOST_PLOTS = 24
 
 #: values, lower and upper ends by severity; ``None`` where there is no curve
 Points = list[list[int | None]] | None
@@ -41,6 +44,7 @@ class PlotGroup:
         selected: index of the option shown first.
         series: the lines.
         facets: the small plots.
+        places: sites to choose from, the first shown first; empty where all are shown.
         columns: number of plots in a row on a wide screen.
         payload: templates, and all numbers by metric, option, facet and series: values, lower and upper ends at each
             severity of the facet, in units of the metric's last digit. Plain JSON without NaN.
@@ -54,11 +58,14 @@ class PlotGroup:
     selected: int
     series: Sequence[Series]
     facets: Sequence[Facet]
+    places: Sequence[str]
     columns: int
     payload: Json
 
     def starts_row(self, index: int) -> bool:
         """Whether a plot opens a row of its own, so that every shift starts at the left."""
+        if self.places:
+            return False
         sites = len({facet.site for facet in self.facets})
         return sites > MAX_COLUMNS / 2 and (index == 0 or self.facets[index].shift != self.facets[index - 1].shift)
 
@@ -86,7 +93,7 @@ def reading_group(curves: Curves, *, best: Chain, sites: Sequence[str] = ()) -> 
         return ", ".join(parts)
 
     options = list(dict.fromkeys(chain._replace(norm=None) for chain in chains))
-    norms = sorted({chain.norm for chain in chains}, key=str)
+    norms = sorted({chain.norm for chain in chains}, key=norm_order)
     first = best._replace(norm=None)
     return _group(
         "reading",
@@ -157,6 +164,8 @@ def _group(
     if not curves:
         return None
     places, metrics = facets(curves, sites), ordered({key.metric for key in curves})
+    named = list(dict.fromkeys(f.site for f in places))
+    chosen = named if len(places) > MOST_PLOTS and len(named) > 1 else []
     series = [Series(line, series_style(i)) for i, line in enumerate(lines)]
     severities = [sorted({s for key, curve in curves.items() if key.facet == f for s in curve}) for f in places]
     values = [
@@ -179,7 +188,8 @@ def _group(
         selected=selected,
         series=series,
         facets=places,
-        columns=grid_columns(places),
+        places=chosen,
+        columns=grid_columns([f for f in places if f.site == chosen[0]] if chosen else places),
         payload={
             "metrics": [
                 {

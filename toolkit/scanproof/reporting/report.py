@@ -21,6 +21,9 @@ def write_report(
     provenance: Provenance,
     panels: Sequence[ImagePanel] = (),
     claims: pd.DataFrame | None = None,
+    comparisons: pd.DataFrame | None = None,
+    layers: pd.DataFrame | None = None,
+    failures: Sequence[ImagePanel] = (),
 ) -> Path:
     """Write the report of a study.
 
@@ -34,6 +37,11 @@ def write_report(
         provenance: where the numbers come from.
         panels: image examples; left out unless ``provenance.show_images``.
         claims: what :func:`~scanproof.evaluation.claims.judge_claims` found, if the study makes claims.
+        comparisons: paired differences between normalizations, if the study has several
+            (:func:`~scanproof.reporting.sections.comparison.read_comparisons` names the columns).
+        layers: drift of the networks' layers, if it was measured
+            (:func:`~scanproof.reporting.sections.layers.drifts` names the columns).
+        failures: image examples of cases that shift misleads; left out unless ``provenance.show_images``.
 
     Returns:
         The path written to.
@@ -62,7 +70,16 @@ def write_report(
     """
     check_table(results, results_schema(), name="results")
     check_table(predictions, predictions_schema(), name="predictions")
-    page = render(results=results, predictions=predictions, provenance=provenance, panels=panels, claims=claims)
+    page = render(
+        results=results,
+        predictions=predictions,
+        provenance=provenance,
+        panels=panels,
+        claims=claims,
+        comparisons=comparisons,
+        layers=layers,
+        failures=failures,
+    )
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     # beside the target, because a file can only be renamed in one step on the same file system

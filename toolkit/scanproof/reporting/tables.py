@@ -81,7 +81,8 @@ def flow_rows(predictions: pd.DataFrame, sites: Sequence[SiteFacts]) -> list[Flo
         predictions: per-case probabilities; may be empty.
         sites: the sites of the study.
     """
-    cases = predictions.drop_duplicates(["site", "split", "subject", "case"])
+    # a case of which several findings are asked counts once, as positive where it has any of them
+    cases = predictions.groupby(["site", "split", "subject", "case"], observed=True)["label"].max().reset_index()
     seen: dict[tuple[str, str], SplitCounts] = {}
     for (site, split), group in cases.groupby(["site", "split"], observed=True):
         seen[str(site), str(split)] = SplitCounts(

@@ -46,6 +46,10 @@ READING_METRICS = {
         "1 is perfect, 0.5 is guessing. It does not depend on a threshold.",
         chance=0.5,
     ),
+    "auprc": Metric(
+        label="AUPRC",
+        meaning="Area under the precision-recall curve: 1 is perfect, the share of cases with the finding is guessing.",
+    ),
     "sensitivity": Metric(
         label="Sensitivity",
         meaning="Share of the cases with the finding that are called positive at the operating point.",
@@ -62,6 +66,68 @@ READING_METRICS = {
         meaning="Expected calibration error, the mean distance between the stated probability and the observed "
         "frequency of the finding: 0 is perfect.",
         higher_is_better=False,
+    ),
+    "brier": Metric(
+        label="Brier score",
+        meaning="Mean squared distance between the stated probability and what is true: 0 is perfect.",
+        higher_is_better=False,
+    ),
+    "nll": Metric(
+        label="Negative log-likelihood",
+        meaning="Mean surprise at what is true, given the stated probability: 0 is perfect, sure mistakes cost most.",
+        highest=None,
+        higher_is_better=False,
+    ),
+    "sensitivity_retuned": Metric(
+        label="Sensitivity, re-tuned",
+        meaning="Sensitivity with the threshold chosen anew under the shift, on other subjects than it is tested on: "
+        "what an adjusted threshold could save.",
+    ),
+    "specificity_retuned": Metric(
+        label="Specificity, re-tuned", meaning="Specificity with the threshold chosen anew under the shift."
+    ),
+    "balanced_accuracy_retuned": Metric(
+        label="Balanced accuracy, re-tuned",
+        meaning="Balanced accuracy with the threshold chosen anew under the shift; 0.5 is guessing.",
+        chance=0.5,
+    ),
+}
+#: what sums a chain up over the severities of a shift, or over all shifts
+SUMMARY_METRICS = {
+    "severity_auc": Metric(
+        label="Area under severity",
+        meaning="Area under the curve of AUROC over severity, divided by the length of the axis: 1 is perfect.",
+    ),
+    "weighted_degradation": Metric(
+        label="Weighted degradation",
+        meaning="What shift costs, with mild severities, which are met more often, counted more than severe ones: 0 is "
+        "no loss.",
+        lowest=None,
+        highest=None,
+        higher_is_better=False,
+    ),
+    "mce": Metric(
+        label="Corruption error",
+        meaning="Error under shift divided by that of batch norm behind the same reconstruction and classifier: below "
+        "1 is better than batch norm.",
+        highest=None,
+        higher_is_better=False,
+    ),
+    "relative_mce": Metric(
+        label="Relative corruption error",
+        meaning="Loss through shift divided by that of batch norm behind the same reconstruction and classifier: below "
+        "1 shift costs less than with batch norm. Where batch norm loses next to nothing, it says little.",
+        lowest=None,
+        highest=None,
+        higher_is_better=False,
+    ),
+    "auroc_worst_shift": Metric(
+        label="AUROC, worst shift",
+        meaning="Mean AUROC over the severities of the shift that does most harm.",
+        chance=0.5,
+    ),
+    "auroc_worst_site": Metric(
+        label="AUROC, worst site", meaning="Mean AUROC under shift at the site that does worst.", chance=0.5
     ),
 }
 IMAGE_METRICS = {
@@ -103,7 +169,7 @@ IMAGE_METRICS = {
         higher_is_better=False,
     ),
 }
-METRICS = READING_METRICS | IMAGE_METRICS
+METRICS = READING_METRICS | SUMMARY_METRICS | IMAGE_METRICS
 
 
 def metric(name: str) -> Metric:
@@ -196,6 +262,16 @@ def speed_label(acceleration: float) -> str:
     return f"R\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{acceleration:g}"
 
 
+#: normalizations whose names are no adjectives, and batch norm with what is done to save it
+NORM_LABELS = {
+    "none": "no norm",
+    "batch_frozen": "batch norm (frozen half-way)",
+    "batch_site": "batch norm (adapted to the site)",
+    "batch_condition": "batch norm (adapted to the condition)",
+    "batch_entropy": "batch norm (adapted by entropy)",
+}
+
+
 def norm_label(norm: str | None) -> str:
     """A normalization layer in words; a model brought by a site may not name one.
 
@@ -205,7 +281,18 @@ def norm_label(norm: str | None) -> str:
     """
     if norm is None:
         return "norm not stated"
-    return "no norm" if norm == "none" else f"{plain(norm)} norm"
+    return NORM_LABELS.get(norm, f"{plain(norm)} norm")
+
+
+def norm_order(norm: str | None) -> tuple[bool, bool, str]:
+    """Batch norm first, which the others are measured by, then the other norms, then what is done to save it.
+
+    Example:
+        >>> sorted(["batch_site", "layer", "batch", "group"], key=norm_order)
+        ['batch', 'group', 'layer', 'batch_site']
+    """
+    name = norm or ""
+    return name != "batch", name.startswith("batch_"), name
 
 
 def reader_label(chain: Chain) -> str:

@@ -86,6 +86,7 @@
   }
 
   const waiting = new Set();
+  const shown = (div) => !div.closest(".cell").hidden;
   const watcher = new IntersectionObserver((entries) => {
     for (const entry of entries) {
       if (entry.isIntersecting) {
@@ -98,6 +99,7 @@
 
   for (const root of document.querySelectorAll(".plots")) {
     const plots = [...root.querySelectorAll(".plot")], group = payload[root.dataset.group];
+    const cells = [...root.querySelectorAll(".cell[data-site]")];
     const guess = root.querySelector("[data-chance]");
     const legend = () => { guess.hidden = group.metrics[chosen(root, "metric")].chance === null; };
     for (const div of plots) {
@@ -106,18 +108,28 @@
     }
     root.addEventListener("change", () => {
       legend();
-      for (const div of plots) if (!waiting.has(div)) draw(div);
+      const site = chosen(root, "site");
+      for (const cell of cells) cell.hidden = Number(cell.dataset.site) !== site;
+      for (const div of plots) if (!waiting.has(div) && shown(div)) draw(div);
     });
     legend();
   }
+  // paper cannot be unfolded: all but the tables of all numbers, which would fill a book, are opened for it
+  let folded = [];
   window.addEventListener("beforeprint", () => {
     printing = true;
-    for (const div of document.querySelectorAll(".plot")) draw(div);
+    folded = [...document.querySelectorAll("main details:not([open]):not(.numbers)")];
+    for (const details of folded) details.open = true;
+    for (const div of document.querySelectorAll(".plot")) if (shown(div)) draw(div);
   });
   window.addEventListener("afterprint", () => {
     printing = false;
-    for (const div of document.querySelectorAll(".plot")) draw(div);
-    waiting.clear();
+    for (const details of folded) details.open = false;
+    for (const div of document.querySelectorAll(".plot")) {
+      if (!shown(div)) continue;
+      draw(div);
+      waiting.delete(div);
+    }
   });
 
   // ---- tables ------------------------------------------------------------------------------------------------
