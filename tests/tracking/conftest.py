@@ -71,7 +71,7 @@ def make_predictions(results: pd.DataFrame, cases: int) -> pd.DataFrame:
     table = rows[columns].merge(pd.DataFrame({"place": range(cases)}), how="cross")
     table["case"] = "c" + table["place"].astype(str)
     table["subject"] = "s" + table["place"].astype(str)
-    table["label"], table["split"] = table["place"] % 2, "test"
+    table["label"], table["split"], table["target"] = table["place"] % 2, "test", "finding"
     table["probability"] = np.random.default_rng(4).uniform(size=len(table))
     return conform(table.drop(columns="place"), PREDICTION_COLUMNS)
 

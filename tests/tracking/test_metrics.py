@@ -59,7 +59,7 @@ def test_chain_without_a_stated_norm_has_rows(study: TrackedStudy) -> None:
     assert chain_rows(rows, chain)["metric"].eq("auroc").any()
 
 
-def test_curves_hold_every_number_of_the_table_once(study: TrackedStudy) -> None:
+def test_curves_hold_each_mean_over_seeds_once_and_the_interval_of_the_auroc(study: TrackedStudy) -> None:
     rows = chain_rows(site_rows(study.results, "south"), Chain("unet", 4.0, "resnet18", "batch"))
     points = curve_points(rows)
     assert len(points) == len({(point.key, point.step) for point in points})
@@ -72,12 +72,31 @@ def test_curves_hold_every_number_of_the_table_once(study: TrackedStudy) -> None
                 continue
             key = f"{shift}/{row['metric']}"
             if pd.isna(row["seed"]):
-                expected[f"{key}_lower", row["severity"]] = row["lower"]
-                expected[f"{key}_upper", row["severity"]] = row["upper"]
                 expected[key, row["severity"]] = row["value"]
-            else:
-                expected[f"{key}_seed{row['seed']}", row["severity"]] = row["value"]
+                if row["metric"] == "auroc":
+                    expected[f"{key}_lower", row["severity"]] = row["lower"]
+                    expected[f"{key}_upper", row["severity"]] = row["upper"]
     assert values == expected
+
+
+def test_targets_have_curves_of_their_auroc(study: TrackedStudy) -> None:
+    rows = chain_rows(site_rows(study.results, "north"), Chain("unet", 4.0, "resnet18", "batch"))
+    left = rows[rows["metric"].isin(["auroc", "ece"])].assign(target="left")
+    new = {point.key for point in curve_points(pd.concat([rows, left]))} - {point.key for point in curve_points(rows)}
+    assert new == {"ghosting/auroc.left", "rigid_motion/auroc.left"}
+
+
+def test_run_of_a_large_study_stays_readable(make_study: Callable[..., TrackedStudy]) -> None:
+    shifts = [f"shift_{number}" for number in range(23)]
+    results = make_study(sites=("north",), shifts=shifts, severities=5, seeds=(1, 2, 3, 4, 5), cases=1).results
+    own = chain_rows(site_rows(results, "north"), Chain("unet", 4.0, "resnet18", "batch"))
+    more = [
+        own[own["metric"] == "ece"].assign(metric=name)
+        for name in ("auprc", "brier", "nll", "balanced_accuracy_retuned", "sensitivity_retuned", "specificity_retuned")
+    ]
+    keys = {point.key for point in curve_points(pd.concat([own, *more]))}
+    # an AUROC with its interval, four and the Brier score besides, and three of images
+    assert len(keys) == 23 * (3 + 5 + 3)
 
 
 def test_study_without_shifts_has_its_clean_point(make_study: Callable[..., TrackedStudy]) -> None:

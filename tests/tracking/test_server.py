@@ -25,6 +25,7 @@ from scanproof.tracking.registry import fetch, find_version
 from scanproof.tracking.server import serve_ui, study_addresses, ui_address, ui_command
 from scanproof.tracking.study_log import log_study
 from scanproof.tracking.uri import default_tracking_uri
+from scanproof.tracking.views import FIRST, PREFIX
 
 SERVE = (
     "import sys; from scanproof.tracking.server import serve_ui; print(serve_ui(sys.argv[1], port=int(sys.argv[2])))"
@@ -156,7 +157,10 @@ def test_reviewer_finds_sites_chains_and_curves(server: Server, make_study: Call
     runs = log_study(make_study(study="watched"), uri=server.uri)
     with connect(server.uri) as client:
         experiment_id = client.get_run(runs["north"]).info.experiment_id
-        nested = client.search_runs([experiment_id], filter_string=f"tags.mlflow.parentRunId = '{runs['north']}'")
+        nested, overall = (
+            client.search_runs([experiment_id], filter_string=f"tags.mlflow.parentRunId = '{runs[site]}'")
+            for site in ("north", "all")
+        )
 
     options = webdriver.ChromeOptions()
     options.binary_location = browser
@@ -183,9 +187,19 @@ def test_reviewer_finds_sites_chains_and_curves(server: Server, make_study: Call
 
         page.get(ui_address(experiment_id, port=server.port))
         # the newest first, as they were logged to be read
-        # the newest first, as they were logged to be read
         shown = ["all sites", "north", "south"]
         wait.until(lambda _: [name for name in texts("[role=row] a") if name in shown] == shown)
+
+        page.get("about:blank")
+        page.get(ui_address(experiment_id, port=server.port, view=FIRST))
+        # chains over all sites by their mean AUROC, with the columns that say why
+        order = sorted(overall, key=lambda run: -run.data.metrics["auroc_shifted"])
+        names = [run.info.run_name for run in order]
+        wait.until(lambda _: [name for name in texts("[role=row] a") if " / " in name] == names)
+        heads = texts("[role=columnheader]")
+        assert {"norm", "reconstruction", "auroc_shifted"} <= set(heads)
+        assert "Source" not in heads
+        assert "The best first" in texts("button")
 
         page.get(f"{server.address}/#/experiments/{experiment_id}/runs/{runs['north']}")
         wait.until(lambda _: {run.info.run_name for run in nested} <= set(texts("a")))
@@ -262,5 +276,8 @@ def test_addresses_name_every_study(tmp_path: Path) -> None:
     ids = {name: prepare(uri, experiment=name) for name in ("knees", "brains")}
     expected = {name: ui_address(ids[name], port=5001) for name in ("brains", "knees")}
     assert study_addresses(uri, port=5001) == expected
+    with connect(uri) as client:
+        client.set_experiment_tag(ids["knees"], PREFIX + FIRST, "{}")
+    assert study_addresses(uri)["knees"].endswith(f"workflowType=machine_learning&viewStateShareKey={FIRST}")
     with pytest.raises(ScanproofError, match="tracking database must exist"):
         study_addresses(default_tracking_uri(tmp_path / "none"))

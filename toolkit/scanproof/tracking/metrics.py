@@ -1,7 +1,9 @@
 """Names and numbers of MLflow metrics, derived from the results table and from nothing else.
 
-A curve is a metric ``<shift>/<metric>`` whose step is the severity, from 0, the clean condition, to 5. Ends of its
-interval are ``<shift>/<metric>_lower`` and ``_upper``, single training seeds ``<shift>/<metric>_seed1`` and so on.
+A curve is a metric ``<shift>/<metric>`` whose step is the severity, from 0, the clean condition, to 5. Ends of the
+interval of an AUROC are ``<shift>/auroc_lower`` and ``_upper``. A study has dozens of shifts, and MLflow's pages list
+every name: what a reviewer seldom asks for (single training seeds, re-tuned thresholds, other intervals) stands in the
+tables of the run alone.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import NamedTuple
 
 import pandas as pd
@@ -19,7 +22,21 @@ from scanproof.evaluation.table import ADVERSARIAL, ALL_SHIFTS, CHAIN, CLEAN
 #: image metrics that can be ranked; True where more is better
 IMAGE_METRICS = {name: metric.higher_is_better for name, metric in image_metrics.IMAGE_METRICS.items()}
 #: chain summaries that can be ranked; True where more is better
-_SUMMARIES = {"auroc_clean": True, "auroc_shifted": True, "auroc_drop": False}
+_SUMMARIES = {
+    "auroc_clean": True,
+    "auroc_shifted": True,
+    "auroc_drop": False,
+    "auroc_worst": True,
+    "auroc_worst_shift": True,
+    "mce": False,
+    "relative_mce": False,
+    "weighted_degradation": False,
+    "severity_auc": True,
+}
+#: metrics without curves of their own
+_IN_TABLES = {"auprc", "nll", "balanced_accuracy_retuned", "sensitivity_retuned", "specificity_retuned"}
+#: summaries that are told of every shift
+_OF_SHIFTS = {"auroc_shifted", "relative_corruption_error"}
 
 
 class Point(NamedTuple):
@@ -69,6 +86,11 @@ def site_rows(results: pd.DataFrame, site: str) -> pd.DataFrame:
     return results[(results["site"] == site) & results["subject"].isna()]
 
 
+def _name(metric: object, target: object) -> str:
+    """A metric's part of a name; that of one of several targets names the target, too."""
+    return f"{part(metric)}.{part(target)}" if isinstance(target, str) else part(metric)
+
+
 def chains_in(rows: pd.DataFrame) -> list[Chain]:
     """The chains of a site: every classifier chain, and every reconstruction that no classifier reads."""
     found = [
@@ -94,27 +116,28 @@ def curve_points(rows: pd.DataFrame) -> list[Point]:
     """Degradation curves of one chain.
 
     The clean condition belongs to every shift, so each curve starts with it at step 0. A study that tests no shift
-    at all gets the curve ``none/<metric>`` with this one point.
+    at all gets the curve ``none/<metric>`` with this one point. Curves are means over training seeds; the AUROC has its
+    interval, and one of several targets is named in ``<shift>/auroc.<target>``.
 
     Args:
         rows: rows of :func:`chain_rows`.
 
     Example:
         >>> rows = pd.DataFrame(
-        ...     {"shift": ["none", "noise"], "severity": [0, 1], "seed": pd.NA, "metric": "ssim",
+        ...     {"shift": ["none", "noise"], "severity": [0, 1], "seed": pd.NA, "target": pd.NA, "metric": "ssim",
         ...      "value": [0.9, 0.8], "lower": float("nan"), "upper": float("nan")})
         >>> curve_points(rows)
         [Point(key='noise/ssim', value=0.9, step=0), Point(key='noise/ssim', value=0.8, step=1)]
     """
-    rows = rows[rows["shift"] != ALL_SHIFTS]
+    rows = rows[(rows["shift"] != ALL_SHIFTS) & rows["severity"].notna() & rows["seed"].isna()]
     shifts = sorted(set(rows["shift"]) - {CLEAN}) or [CLEAN]
-    columns = rows[["shift", "severity", "seed", "metric", "value", "lower", "upper"]]
+    told = rows[~rows["metric"].isin(_IN_TABLES) & (rows["target"].isna() | (rows["metric"] == "auroc"))]
+    columns = told[["shift", "severity", "target", "metric", "value", "lower", "upper"]]
     points = []
-    for shift, severity, seed, metric, value, lower, upper in columns.itertuples(index=False):
-        name = part(metric) if pd.isna(seed) else f"{part(metric)}_seed{seed}"
-        ends = (lower, upper) if pd.isna(seed) else (math.nan, math.nan)
+    for shift, severity, target, metric, value, lower, upper in columns.itertuples(index=False):
+        ends = (lower, upper) if metric == "auroc" and not isinstance(target, str) else (math.nan, math.nan)
         for curve in shifts if shift == CLEAN else [shift]:
-            points += _with_interval(f"{part(curve)}/{name}", value, *ends, step=int(severity))
+            points += _with_interval(f"{part(curve)}/{_name(metric, target)}", value, *ends, step=int(severity))
     return points
 
 
@@ -125,14 +148,19 @@ def summary_points(rows: pd.DataFrame) -> list[Point]:
         rows: rows of :func:`chain_rows`.
 
     Returns:
-        Every summary of the table (``auroc_clean``, ``auroc_shifted``, ``auroc_drop``, ...) with ``_lower`` and
-        ``_upper``, and for each image metric ``<metric>_clean`` and ``<metric>_shifted``, the plain mean over all
-        shifts and severities from 1 up, ``adversarial`` left out.
+        Every summary of the table (``auroc_clean``, ``auroc_shifted``, ``auroc_drop``, ``mce``, ...) with ``_lower``
+        and ``_upper``; of each shift ``<shift>/auroc_shifted`` and ``<shift>/relative_corruption_error``. For each
+        image metric ``<metric>_clean`` and ``<metric>_shifted``, the plain mean over all shifts and severities from 1
+        up, ``adversarial`` left out.
     """
-    summaries = rows[(rows["shift"] == ALL_SHIFTS) & rows["seed"].isna()]
+    summaries = rows[rows["severity"].isna() & rows["seed"].isna()]
     points = []
-    for metric, value, lower, upper in summaries[["metric", "value", "lower", "upper"]].itertuples(index=False):
-        points += _with_interval(part(metric), value, lower, upper)
+    columns = summaries[["shift", "metric", "value", "lower", "upper"]]
+    for shift, metric, value, lower, upper in columns.itertuples(index=False):
+        if shift == ALL_SHIFTS:
+            points += _with_interval(part(metric), value, lower, upper)
+        elif metric in _OF_SHIFTS:
+            points += _with_interval(f"{part(shift)}/{part(metric)}", value, math.nan, math.nan)
     images = rows[rows["classifier"].isna() & ~rows["shift"].isin([ALL_SHIFTS, ADVERSARIAL])]
     for metric, group in images.groupby("metric", sort=True):
         clean = group["shift"] == CLEAN
@@ -161,11 +189,15 @@ def summarise_site(rows: pd.DataFrame, summaries: Mapping[Chain, Sequence[Point]
     ``auroc_drop.best``       smallest drop of the AUROC from clean to shifted
     ``auroc_drop.worst``      largest such drop
     ``worst_auroc``           lowest AUROC of any chain under any one condition
+    ``auroc_worst.best``      highest such lowest AUROC that a chain has
+    ``mce.best``              smallest mean corruption error of a chain, that of batch normalization is 1
+    ``<summary>.<norm>``      mean of ``auroc_clean``, ``auroc_shifted``, ``auroc_drop``, ``auroc_worst`` and ``mce``
+                              over the chains with a normalization, e.g. ``auroc_drop.group``
     ``<image>_clean.best``    best mean image metric (of :data:`IMAGE_METRICS`) without shift
     ``<image>_shifted.best``  best such mean over all shifts and severities from 1 up
     ========================= ===========================================================================
 
-    Each but ``worst_auroc`` has both ends, ``.best`` and ``.worst``. Chains are ranked by ``auroc_shifted``; without
+    Each named ``.best`` has both ends, ``.best`` and ``.worst``. Chains are ranked by ``auroc_shifted``; without
     classification by ``ssim_shifted``, or by the first image metric there is. Where nothing was shifted the clean
     score decides.
 
@@ -182,7 +214,12 @@ def summarise_site(rows: pd.DataFrame, summaries: Mapping[Chain, Sequence[Point]
         found = sorted((v[key] for v in values.values() if key in v), reverse=more)
         if found:
             points += [Point(f"{key}.best", found[0]), Point(f"{key}.worst", found[-1])]
-    auroc = rows[(rows["metric"] == "auroc") & rows["seed"].isna() & (rows["shift"] != ALL_SHIFTS)]["value"]
+    for norm in sorted({chain.norm for chain in values if chain.norm is not None}):
+        for key in ("auroc_clean", "auroc_shifted", "auroc_drop", "auroc_worst", "mce"):
+            of_norm = [v[key] for chain, v in values.items() if chain.norm == norm and key in v]
+            if of_norm:
+                points.append(Point(f"{key}.{part(norm)}", fmean(of_norm)))
+    auroc = rows[(rows["metric"] == "auroc") & rows["seed"].isna() & rows["target"].isna()]["value"]
     if len(auroc):
         points.append(Point("worst_auroc", float(auroc.min())))
     scores = ["auroc", "ssim", *IMAGE_METRICS]

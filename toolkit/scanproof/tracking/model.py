@@ -79,6 +79,8 @@ class TrackedStudy:
         figures: file name without suffix to figure.
         results: results table, ``RESULT_COLUMNS``.
         predictions: per-case probabilities, ``PREDICTION_COLUMNS``; empty for a study without classification.
+        comparisons: normalizations against each other, ``COMPARISON_COLUMNS``.
+        layers: how far the layers of classifiers drift.
         cohorts: site to one row a case: pseudonymous ids, labels and, if there is a column ``split``, whether the
             case was for ``train``, ``val`` or ``test``. Of these tables MLflow stores names of columns and numbers
             of rows, not the rows.
@@ -100,6 +102,8 @@ class TrackedStudy:
     report: Path
     results: pd.DataFrame
     predictions: pd.DataFrame = field(default_factory=lambda: conform(pd.DataFrame(), PREDICTION_COLUMNS))
+    comparisons: pd.DataFrame = field(default_factory=pd.DataFrame)
+    layers: pd.DataFrame = field(default_factory=pd.DataFrame)
     claims: pd.DataFrame | None = None
     protocol: str | None = None
     protocol_sha256: str | None = None

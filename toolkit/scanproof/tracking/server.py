@@ -17,6 +17,7 @@ from pathlib import Path
 from scanproof.errors import ScanproofError
 from scanproof.tracking.client import NO_TELEMETRY, connect
 from scanproof.tracking.uri import check_uri, is_database, redact, sqlite_path
+from scanproof.tracking.views import FIRST, PREFIX
 
 #: port of MLflow's pages unless another is named
 PORT = 5000
@@ -51,7 +52,7 @@ def ui_command(uri: str, *, host: str = "127.0.0.1", port: int = PORT) -> str:
     return shlex.join([*quiet, *program, *_arguments(uri, host=host, port=port)])
 
 
-def ui_address(experiment_id: str, *, host: str = "127.0.0.1", port: int = PORT) -> str:
+def ui_address(experiment_id: str, *, host: str = "127.0.0.1", port: int = PORT, view: str | None = None) -> str:
     """Address of the runs of a study.
 
     It opens MLflow's pages as they are for model training. Opened any other way they show an experiment as one of
@@ -61,13 +62,15 @@ def ui_address(experiment_id: str, *, host: str = "127.0.0.1", port: int = PORT)
         experiment_id: id of the experiment, from :func:`scanproof.tracking.experiment.prepare`.
         host: address of the server.
         port: its port.
+        view: key of a view of the experiment (:mod:`scanproof.tracking.views`), which must exist.
 
     Example:
         >>> ui_address("1")
         'http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning'
     """
     name = f"[{host}]" if ":" in host else host
-    return f"http://{name}:{port}/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
+    chosen = "" if view is None else f"&viewStateShareKey={view}"
+    return f"http://{name}:{port}/#/experiments/{experiment_id}/runs?workflowType=machine_learning{chosen}"
 
 
 def study_addresses(uri: str, *, host: str = "127.0.0.1", port: int = PORT) -> dict[str, str]:
@@ -84,8 +87,13 @@ def study_addresses(uri: str, *, host: str = "127.0.0.1", port: int = PORT) -> d
     with connect(_check_database(uri)) as client:
         found = client.search_experiments()
     # the experiment that every new database has holds no study
-    named = {experiment.name: experiment.experiment_id for experiment in found if experiment.name != "Default"}
-    return {name: ui_address(named[name], host=host, port=port) for name in sorted(named)}
+    named = {experiment.name: experiment for experiment in found if experiment.name != "Default"}
+    return {
+        name: ui_address(
+            named[name].experiment_id, host=host, port=port, view=FIRST if PREFIX + FIRST in named[name].tags else None
+        )
+        for name in sorted(named)
+    }
 
 
 def serve_ui(uri: str, *, host: str = "127.0.0.1", port: int = PORT) -> int:

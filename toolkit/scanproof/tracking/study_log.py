@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,26 +14,32 @@ import pandas as pd
 from scanproof.errors import ScanproofError
 from scanproof.evaluation.table import ALL_SITES
 from scanproof.tracking.client import connect, quiet
+from scanproof.tracking.differences import chain_differences, chain_tags, difference_points, worst_shift
 from scanproof.tracking.experiment import prepare
 from scanproof.tracking.metrics import (
-    Point,
+    SiteSummary,
     chain_rows,
     chains_in,
     curve_points,
+    part,
     site_rows,
     summarise_site,
     summary_points,
 )
-from scanproof.tracking.model import TrackedStudy
+from scanproof.tracking.model import TrackedStudy, TrainingRecord
+from scanproof.tracking.notes import chain_note, claim_tags, claims_of, site_note
 from scanproof.tracking.params import flatten
 from scanproof.tracking.runs import KIND, discard, find_runs, log_params, log_points, open_run
 from scanproof.tracking.training import log_records
+from scanproof.tracking.views import study_views
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput
 
 _CONTEXTS = {"train": "training", "val": "validation", "test": "testing"}
+#: longest table that MLflow's pages can show; longer ones are parquet files alone
+_SHOWN_ROWS = 20_000
 _DIGEST = 12  # characters that a list of runs has room for; MLflow takes up to 36
 
 
@@ -46,13 +53,17 @@ def log_study(tracked: TrackedStudy, *, uri: str, artifact_root: Path | None = N
     ======================== ============================================================================
     run                      holds
     ======================== ============================================================================
-    site                     tags with all hashes, the definition as parameters, the metrics of
+    site                     tags with all hashes, the best chain, the worst shift, the best and the worst norm and
+                             the verdicts of claims, the definition as parameters, the metrics of
                              :func:`~scanproof.tracking.metrics.summarise_site`, data sets, tables, figures,
                              report and lock file
     all sites                the same for the mean over sites, if there are several
-    chain, in either         curves (:func:`~scanproof.tracking.metrics.curve_points`) and summaries
-                             (:func:`~scanproof.tracking.metrics.summary_points`)
+    chain, in either         curves (:func:`~scanproof.tracking.metrics.curve_points`), summaries
+                             (:func:`~scanproof.tracking.metrics.summary_points`) and the difference to batch norm
+                             (:func:`~scanproof.tracking.differences.difference_points`)
     ======================== ============================================================================
+
+    The experiment gets the views of :func:`~scanproof.tracking.views.study_views`.
 
     Args:
         tracked: the study.
@@ -68,7 +79,9 @@ def log_study(tracked: TrackedStudy, *, uri: str, artifact_root: Path | None = N
     experiment_id = prepare(uri, experiment=tracked.study, artifact_root=artifact_root)
     with connect(uri) as client:
         client.set_experiment_tag(experiment_id, "mlflow.note.content", tracked.description)
-        log_records(client, experiment_id, tracked.training)
+        runs_of_keys = log_records(client, experiment_id, tracked.training)
+        trainings = {runs_of_keys[record.key]: record for record in tracked.training}
+        _set_views(client, experiment_id, tracked)
         identity = {"study_sha256": tracked.study_sha256, "results_sha256": tracked.results_sha256}
         logged: dict[str, str] = {}
         for site in tracked.sites:
@@ -83,26 +96,36 @@ def log_study(tracked: TrackedStudy, *, uri: str, artifact_root: Path | None = N
                 # MLflow shows the newest runs first: the mean over sites, then the sites in alphabetical order
                 for site in sorted(tracked.sites, key=lambda name: (name != ALL_SITES, name), reverse=True):
                     if site not in logged:
-                        logged[site] = _log_site(client, experiment_id, tracked, site, identity, folder)
+                        logged[site] = _log_site(client, experiment_id, tracked, site, identity, folder, trainings)
     return {site: logged[site] for site in tracked.sites}
 
 
 def _log_site(
-    client: MlflowClient, experiment_id: str, tracked: TrackedStudy, site: str, identity: dict[str, str], folder: Path
+    client: MlflowClient,
+    experiment_id: str,
+    tracked: TrackedStudy,
+    site: str,
+    identity: dict[str, str],
+    folder: Path,
+    trainings: Mapping[str, TrainingRecord],
 ) -> str:
     """Log the run of a site and those nested in it; return its id."""
     rows = site_rows(tracked.results, site)
     chains = {chain: chain_rows(rows, chain) for chain in chains_in(rows)}
     if not chains:
         raise ScanproofError("results must hold rows about the whole site", key="site", value=site)
-    summaries = {chain: summary_points(found) for chain, found in chains.items()}
-    summary = summarise_site(rows, summaries)
+    differences = {chain: chain_differences(tracked.comparisons, site, chain) for chain in chains}
+    points = {
+        chain: [*summary_points(found), *difference_points(differences[chain])] for chain, found in chains.items()
+    }
+    summary = summarise_site(rows, points)
     several = len({chain.acceleration for chain in chains}) > 1
+    labels = {chain: chain.label(with_acceleration=several) for chain in summary.ranking}
+    claims = claims_of(tracked.claims, site, alone=len(tracked.sites) == 1)
     common = {"site": site, **identity, "code_version": tracked.code_version}
-    tags = common | _provenance(tracked, site) | {KIND: _kind(site)}
-    best = summary.ranking[0]
-    tags["best_chain"] = best.label(with_acceleration=several)
-    tags["mlflow.note.content"] = _note(tags["best_chain"], summaries[best])
+    tags = common | _provenance(tracked, site) | {KIND: _kind(site), "best_chain": labels[summary.ranking[0]]}
+    tags |= _findings(rows, summary) | claim_tags(claims)
+    tags["mlflow.note.content"] = site_note({labels[chain]: points[chain] for chain in summary.ranking}, claims)
     name = "all sites" if site == ALL_SITES else site
     with open_run(client, experiment_id, name=name, tags=tags) as parent:
         log_params(client, parent, flatten(tracked.definition))
@@ -112,13 +135,38 @@ def _log_site(
         _log_tables(client, parent, tracked, site)
         # MLflow shows the newest runs first and draws only the first ten, so the sturdiest chain comes last
         for chain in reversed(summary.ranking):
-            label = chain.label(with_acceleration=several)
             kind = "chain" if chain.classifier else "reconstruction"
-            nested = common | chain.facts() | {KIND: kind}
-            with open_run(client, experiment_id, name=label, tags=nested, parent=parent) as run_id:
+            nested = common | chain.facts() | {KIND: kind} | chain_tags(chains[chain], differences[chain])
+            nested["mlflow.note.content"] = chain_note(
+                chain, points[chain], trainings=trainings, experiment_id=experiment_id
+            )
+            with open_run(client, experiment_id, name=labels[chain], tags=nested, parent=parent) as run_id:
                 log_params(client, run_id, {"site": site, **chain.facts()})
-                log_points(client, run_id, [*summaries[chain], *curve_points(chains[chain])])
+                log_points(client, run_id, [*points[chain], *curve_points(chains[chain])])
     return parent
+
+
+def _set_views(client: MlflowClient, experiment_id: str, tracked: TrackedStudy) -> None:
+    """What the lists of runs show; views that readers made themselves stay."""
+    place = ALL_SITES if ALL_SITES in tracked.sites else tracked.sites[0]
+    start = int(time.time() * 1000)
+    read = bool(tracked.results["classifier"].notna().any())
+    for number, view in enumerate(study_views(place, read=read)):
+        client.set_experiment_tag(experiment_id, view.tag, view.state(created=start + number))
+
+
+def _findings(rows: pd.DataFrame, summary: SiteSummary) -> dict[str, str]:
+    """What to filter the runs of sites by: the shift that costs the chains most, and the norms at both ends."""
+    tags = {}
+    worst = worst_shift(rows)
+    if worst is not None:
+        tags["worst_shift"] = worst
+    values = {point.key: point.value for point in summary.points}
+    norms = {chain.norm for chain in summary.ranking if chain.norm is not None}
+    found = {norm: values[f"auroc_shifted.{part(norm)}"] for norm in norms if f"auroc_shifted.{part(norm)}" in values}
+    if len(found) > 1:
+        tags |= {"best_norm": max(found, key=found.__getitem__), "worst_norm": min(found, key=found.__getitem__)}
+    return tags
 
 
 def _kind(site: str) -> str:
@@ -132,23 +180,6 @@ def _provenance(tracked: TrackedStudy, site: str) -> dict[str, str]:
         "data_sha256": tracked.data_sha256.get(site),
     }
     return {key: value for key, value in facts.items() if value is not None}
-
-
-def _note(best: str, points: Sequence[Point]) -> str:
-    """What the page of a site's run says about it, given the best chain's label and summary."""
-    values = {point.key: point.value for point in points}
-    scores = {"auroc_shifted": "mean AUROC under shift", "ssim_shifted": "mean SSIM under shift"}
-    key = next((key for key in scores if key in values), "")
-    first = f"Best chain by the {scores[key]}: **{best}**, {values[key]:.3f}" if key else f"Best chain: **{best}**"
-    if f"{key}_lower" in values and f"{key}_upper" in values:
-        first += f" ({values[f'{key}_lower']:.3f} to {values[f'{key}_upper']:.3f})"
-    return (
-        f"{first}.\n\n"
-        "Each run nested in this one holds a chain. Its metrics named `<shift>/<metric>` are degradation curves: the "
-        "step is the severity, and step 0 is the clean condition. To compare chains, open the chart view of the runs, "
-        "unfold this one and search for a curve, such as `ghosting/auroc$`. `report.html` is among the artifacts.\n\n"
-        "Simulated, not scanner-acquired; not for clinical use."
-    )
 
 
 @contextmanager
@@ -167,12 +198,22 @@ def _rendered(tracked: TrackedStudy) -> Iterator[Path]:
 
 
 def _log_tables(client: MlflowClient, run_id: str, tracked: TrackedStudy, site: str) -> None:
-    for name, table in (("results", tracked.results), ("predictions", tracked.predictions)):
-        rows = table[table["site"] == site]
+    results = tracked.results
+    tables = {
+        "summary": results[results["severity"].isna()],
+        "results": results,
+        "predictions": tracked.predictions,
+        "comparisons": tracked.comparisons,
+        "layers": tracked.layers,
+        "claims": claims_of(tracked.claims, site, alone=len(tracked.sites) == 1),
+    }
+    for name, table in tables.items():
+        rows = table[table["site"] == site] if len(table) and name != "claims" else table
         if rows.empty:
             continue
-        with quiet():
-            client.log_table(run_id, rows.reset_index(drop=True), f"{name}.json")
+        if len(rows) <= _SHOWN_ROWS:
+            with quiet():
+                client.log_table(run_id, rows.reset_index(drop=True), f"{name}.json")
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"{name}.parquet"
             rows.to_parquet(path, index=False)
