@@ -99,7 +99,7 @@ def evaluate(
         ...     "shift": "none", "severity": 0, "reconstruction": "unet", "acceleration": 4.0, "metric": "ssim",
         ...     "value": [0.5, 0.75]})
         >>> no_predictions = pd.DataFrame(columns=list(PREDICTION_COLUMNS))
-        >>> table = evaluate(no_predictions, cases, study="demo", seed=1).results
+        >>> table = evaluate(no_predictions, cases, study="demo", seed=1, interval="percentile").results
         >>> table.loc[table["site"] == "all", ["metric", "value", "lower", "upper", "n"]]
           metric  value  lower  upper  n
         0   ssim  0.625    0.5   0.75  2
