@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from scanproof.evaluation.comparisons import COMPARISON_COLUMNS
 from scanproof.evaluation.table import PREDICTION_COLUMNS, RESULT_COLUMNS, conform
 from scanproof.tracking.client import import_mlflow
 from scanproof.tracking.experiment import prepare
@@ -76,6 +77,23 @@ def make_predictions(results: pd.DataFrame, cases: int) -> pd.DataFrame:
     return conform(table.drop(columns="place"), PREDICTION_COLUMNS)
 
 
+def make_comparisons(results: pd.DataFrame) -> pd.DataFrame:
+    """The second norm against the first under every condition of which there is a mean over shifts."""
+    rows = results[(results["metric"] == "auroc_shifted") & (results["norm"] == "group")]
+    found = rows[["study", "site", "shift", "reconstruction", "acceleration", "classifier", "norm"]].assign(
+        reference="batch", metric="auroc", measure="quality", difference=rows["value"] - 0.7, seeds=2
+    )
+    return conform(found, COMPARISON_COLUMNS)
+
+
+def make_layers(results: pd.DataFrame) -> pd.DataFrame:
+    """Drift of two layers of every chain at every site under every condition."""
+    rows = results[(results["metric"] == "auroc") & results["seed"].isna() & (results["site"] != "all")]
+    names = ["site", "shift", "severity", "reconstruction", "acceleration", "classifier", "norm"]
+    layers = rows[names].merge(pd.DataFrame({"layer": [0, 1], "name": ["stem", "head"]}), how="cross")
+    return layers.assign(input_mean_drift=layers["severity"].astype(float) / 5).reset_index(drop=True)
+
+
 @pytest.fixture(scope="session")
 def make_study(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., TrackedStudy]:
     """Build a study; arguments replace the small defaults."""
@@ -109,8 +127,10 @@ def make_study(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Tracke
         report.write_text("<!doctype html><title>knees</title>")
         lock.write_text("study: knees\n")
         history = pd.DataFrame({"epoch": [1, 2, 3], "train_loss": [0.7, 0.5, 0.4], "auroc": [float("nan"), 0.8, 0.9]})
-        cohort = pd.DataFrame({"case": [f"c{i}" for i in range(cases)], "label": [i % 2 for i in range(cases)]})
-        cohort = cohort.astype({"case": "string", "label": "Int64"}).assign(split=["train", *["test"] * (cases - 1)])
+        cohort = pd.DataFrame({"case": [f"c{i}" for i in range(cases)], "label:finding": [i % 2 for i in range(cases)]})
+        cohort = cohort.astype({"case": "string", "label:finding": "Int64"}).assign(
+            split=["train", *["test"] * (cases - 1)]
+        )
         facts: dict[str, object] = {
             "study": "knees",
             "description": "How far do knee readers carry?",
@@ -126,6 +146,8 @@ def make_study(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Tracke
             "figures": {"degradation": figure},
             "results": results,
             "predictions": make_predictions(results, cases),
+            "comparisons": make_comparisons(results),
+            "layers": make_layers(results),
             "cohorts": dict.fromkeys(sites, cohort),
             "training": [
                 TrainingRecord(

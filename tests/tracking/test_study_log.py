@@ -140,7 +140,9 @@ def test_acceleration_is_named_only_if_there_are_several(make_study: Make, uri: 
         assert sorted(run.info.run_name for run in nested) == ["unet R2", "unet R4.5"]
         assert {run.data.tags["scanproof.kind"] for run in nested} == {"reconstruction"}
         assert not any("auroc" in key for run in nested for key in run.data.metrics)
-        assert {a.path for a in client.list_artifacts(runs["north"])}.isdisjoint({"predictions.json"})
+        assert {a.path for a in client.list_artifacts(runs["north"])}.isdisjoint(
+            {"predictions.json", "comparisons.json", "layers.json"}
+        )
 
 
 def test_runs_can_be_sorted_and_filtered(logged: Logged) -> None:
@@ -176,16 +178,20 @@ def test_artifacts_and_tables(logged: Logged, tmp_path: Path) -> None:
     with connect(uri) as client:
         run = client.get_run(runs["north"])
         folder = Path(client.download_artifacts(runs["north"], "", str(tmp_path)))
+    tables = {
+        "summary": study.results[study.results["severity"].isna()],
+        "results": study.results,
+        "predictions": study.predictions,
+        "comparisons": study.comparisons,
+        "layers": study.layers,
+    }
     assert json.loads(run.data.tags["mlflow.loggedArtifacts"]) == [
-        {"path": "summary.json", "type": "table"},
-        {"path": "results.json", "type": "table"},
-        {"path": "predictions.json", "type": "table"},
+        {"path": f"{name}.json", "type": "table"} for name in tables
     ]
     assert (folder / "report.html").read_text() == study.report.read_text()
     assert (folder / "study.lock.yaml").read_text() == study.lock_file.read_text()
     assert (folder / "figures/degradation.png").read_bytes().startswith(b"\x89PNG")
-    for name in ("results", "predictions"):
-        table = getattr(study, name)
+    for name, table in tables.items():
         rows = table[table["site"] == "north"].reset_index(drop=True)
         pd.testing.assert_frame_equal(pd.read_parquet(folder / f"{name}.parquet"), rows)
         shown = json.loads((folder / f"{name}.json").read_text())
@@ -207,7 +213,7 @@ def test_data_sets_tell_numbers_but_no_case(logged: Logged) -> None:
     assert {tag.key: tag.value for tag in test.tags} == {"mlflow.data.context": "testing"}
     assert study.data_sha256["south"].startswith(test.dataset.digest)
     assert json.loads(test.dataset.profile)["num_rows"] == 3
-    assert [c["name"] for c in json.loads(test.dataset.schema)["mlflow_colspec"]] == ["case", "label", "split"]
+    assert [c["name"] for c in json.loads(test.dataset.schema)["mlflow_colspec"]] == ["case", "label:finding", "split"]
     text = "".join([test.dataset.schema, test.dataset.profile, test.dataset.source])
     assert not any(case in text for case in ('"c0"', '"c1"', '"c2"', '"c3"'))
 
