@@ -31,7 +31,7 @@ def pilot() -> pd.DataFrame:
         names = {"subject": np.repeat([f"s{i:03d}" for i in range(400)], 3), "case": [f"c{i:04d}" for i in range(1200)]}
         frames.append(pd.DataFrame({**names, **columns}))
     table = pd.concat(frames).assign(site="north", split="test", shift="none", severity=0, classifier="resnet18")
-    return table.assign(reconstruction="unet", acceleration=2.0)
+    return table.assign(reconstruction="unet", acceleration=2.0, target="lesion")
 
 
 def test_pilot_tells_what_it_was_made_with(pilot):
@@ -42,6 +42,15 @@ def test_pilot_tells_what_it_was_made_with(pilot):
     assert found.correlation == pytest.approx(0.7, abs=0.06)
     assert found.auroc == pytest.approx(0.846, abs=0.03)  # the mean of Phi(1.3 / sqrt 2) and Phi(1.6 / sqrt 2)
     assert found.spread == pytest.approx((0.871 - 0.821) / np.sqrt(2), abs=0.01)
+
+
+def test_targets_are_looked_at_one_by_one(pilot):
+    """The opposite of a finding, read as well, is as hard to read and has the other prevalence."""
+    other = pilot.assign(target="none", label=1 - pilot["label"], probability=1 - pilot["probability"])
+    one, both = expected_from(pilot), expected_from(pd.concat([pilot, other]))
+    assert both.prevalence == pytest.approx(0.5)
+    for name in ("auroc", "spread", "correlation", "intraclass", "slices", "trainings"):
+        assert getattr(both, name) == pytest.approx(getattr(one, name), abs=1e-9), name
 
 
 def test_one_model_of_one_unknown_training_tells_what_it_can(pilot):

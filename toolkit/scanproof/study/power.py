@@ -56,9 +56,9 @@ def expected_from(
 ) -> Expected:
     """What a pilot's clean test cases lead to expect.
 
-    Means over sites and models: the AUROC, how much it varies between trainings, and the correlation, by normal scores
-    within a class, of slices of a subject and of two models on a slice. Few subjects tell a correlation badly: of 20,
-    the error is about 0.2. Few subjects also make trainings look more different than they are.
+    Means over sites, targets and models: the AUROC, how much it varies between trainings, and the correlation, by
+    normal scores within a class, of slices of a subject and of two models on a slice. Few subjects tell a correlation
+    badly: of 20, the error is about 0.2. Few subjects also make trainings look more different than they are.
 
     Args:
         predictions: the per-case probability table.
@@ -78,7 +78,7 @@ def expected_from(
         clean = clean[clean["reconstruction"] == reconstruction]
     found: dict[str, list[float]] = {name: [] for name in ("auroc", "variance", "correlation", "intraclass")}
     named = clean.assign(norm=clean["norm"].fillna(""), seed=clean["seed"].fillna(-1))  # a pivot drops missing names
-    for _, part in named.groupby(["site", "reconstruction", "acceleration"]):
+    for _, part in named.groupby(["site", "reconstruction", "acceleration", "target"]):
         table = part.pivot_table(
             index=["subject", "case", "label"], columns=["classifier", "norm", "seed"], values="probability"
         )
@@ -100,11 +100,12 @@ def expected_from(
     if not found["auroc"]:
         rule = "a pilot study must have clean test cases of both classes"
         raise ScanproofError(rule, file="predictions", key="label")
-    cases = clean[["site", "subject", "case", "label"]].drop_duplicates()
+    cases = clean[["site", "subject", "case"]].drop_duplicates()
+    labels_once = clean.drop_duplicates(["site", "subject", "case", "target"])["label"]
     return replace(
         rest,
         auroc=float(np.clip(np.mean(found["auroc"]), 0.51, 0.99)),
-        prevalence=float(cases["label"].mean()),
+        prevalence=float(labels_once.mean()),
         slices=max(round(len(cases) / len(cases[["site", "subject"]].drop_duplicates())), 1),
         intraclass=float(np.clip(np.mean(found["intraclass"]), 0, 1)),
         correlation=float(np.clip(np.mean(found["correlation"] or [rest.correlation]), 0, 0.99)),
