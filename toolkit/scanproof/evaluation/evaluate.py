@@ -65,8 +65,8 @@ def evaluate(
     (:func:`~scanproof.evaluation.quality.quality_rows`) and, when there are predictions, the classification metrics
     (:func:`~scanproof.evaluation.chain_rows.curve_rows` and :func:`~scanproof.evaluation.chain_rows.summary_rows`).
     Values are computed on the cases as they are; intervals are
-    percentile intervals of a bootstrap of whole subjects, drawn once a site and shared by everything tested there, so
-    that differences are paired. A bound is missing where more than 5 % of the resamples have no value. An interval
+    those of a bootstrap of whole subjects, drawn once a site and shared by everything tested there, so that differences
+    are paired. A bound is missing where more than 5 % of the resamples have no value. An interval
     that misses its value is widened to hold it.
 
     Means over training seeds are resampled over both, subjects and seeds (Owen and Eckles, 2012): their intervals speak
