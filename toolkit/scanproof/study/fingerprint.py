@@ -36,10 +36,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
 #: modules of the tasks themselves
 _TASKS: dict[str, tuple[str, ...]] = {
     "cohort": ("cohort",),
-    "fit_reconstruction": ("images",),
+    "fit_reconstruction": ("images", "context"),
     "load_reconstruction": ("images",),
     "reconstruct": ("images",),
-    "train_classifier": ("readings", "units"),
+    "train_classifier": ("readings", "units", "context"),
     "predict": ("readings", "units"),
     "evaluate": ("results", "units"),
     "judge": ("results",),
