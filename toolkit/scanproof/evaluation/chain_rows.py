@@ -9,10 +9,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from scanproof.evaluation.bootstrap import Bootstrap, Estimate, FloatArray
-from scanproof.evaluation.chains import CLASSIFICATION_METRICS, Chain, Grids
+from scanproof.evaluation.chains import CLASSIFICATION_METRICS, Chain, Grids, siblings
 from scanproof.evaluation.degradation import Degradation
 from scanproof.evaluation.statistics import robustness
-from scanproof.evaluation.table import ALL_SHIFTS, ALL_SITES, REFERENCE_NORM, SIBLINGS
+from scanproof.evaluation.table import ALL_SHIFTS, ALL_SITES, REFERENCE_NORM
 
 #: metrics and summaries with values beyond [0, 1]
 UNBOUNDED = (
@@ -99,9 +99,9 @@ def summary_rows(found: Sequence[Degradation], sites: pd.DataFrame, bootstrap: B
         sites: of :func:`site_counts`.
         bootstrap: how intervals are made.
     """
-    references = {_siblings(one): one for one in found if one.names["norm"] == REFERENCE_NORM}
+    references = {siblings(one.names): one for one in found if one.names["norm"] == REFERENCE_NORM}
     for one in found:
-        for shift, metric, samples in _summaries(one, references.get(_siblings(one))):
+        for shift, metric, samples in _summaries(one, references.get(siblings(one.names))):
             frame, freedom = (sites, one.freedom) if len(samples) == len(sites) else (sites.tail(1), one.freedom[-1:])
             estimate = within(bootstrap.estimate(samples, freedom=freedom), metric)
             rows = frame.assign(shift=shift, metric=metric, **estimate._asdict(), **one.names)
@@ -176,10 +176,6 @@ def _gaps(found: Sequence[Degradation], sites: pd.DataFrame, bootstrap: Bootstra
             estimate = bootstrap.estimate((samples - shifted[best])[None], freedom=freedom)
             gap = sites.tail(1).assign(shift=ALL_SHIFTS, metric="auroc_gap_to_best", **estimate._asdict())
             yield gap.assign(**found[index].names)
-
-
-def _siblings(one: Degradation) -> tuple[object, ...]:
-    return tuple(one.names[column] for column in SIBLINGS)
 
 
 def _take(table: pd.DataFrame, positions: npt.NDArray[np.intp]) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ from scanproof.evaluation.bootstrap import Bootstrap, Crossed, FloatArray
 from scanproof.evaluation.grid import Grid, site_grids, to_grid
 from scanproof.evaluation.statistics.clusters import informative_subjects
 from scanproof.evaluation.statistics.operating_points import cross_fitted_thresholds
-from scanproof.evaluation.table import ADVERSARIAL, CHAIN, CLEAN, CONDITION
+from scanproof.evaluation.table import ADVERSARIAL, CHAIN, CLEAN, CONDITION, SIBLINGS
 from scanproof.seeds import derive_seed
 
 #: value of a column that names something; None where it is missing
@@ -101,7 +102,7 @@ class Chain:
     readings: Mapping[str, Sequence[Readings]]
     bootstrap: Bootstrap
 
-    @property
+    @cached_property
     def freedom(self) -> npt.NDArray[np.int64]:
         """Degrees of freedom that subjects give to a number of each site and to the mean over sites, ``(sites + 1,)``.
 
@@ -146,6 +147,11 @@ class Chain:
             for one, degrees in zip(samples, self.freedom, strict=True)
         ]
         return Crossed(np.stack([one.samples for one in found]), np.stack([one.freedom for one in found]))
+
+
+def siblings(names: Mapping[str, Name]) -> tuple[Name, ...]:
+    """What a chain of these names shares with those that differ from it in normalization alone."""
+    return tuple(names[column] for column in SIBLINGS)
 
 
 def is_clean(rows: pd.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from scanproof.evaluation.bootstrap import Bootstrap, FloatArray
-from scanproof.evaluation.chains import Chain, is_clean
+from scanproof.evaluation.chains import Chain, is_clean, siblings
 from scanproof.evaluation.degradation import Degradation
 from scanproof.evaluation.statistics.decisions import bootstrap_p_value, holm, standardised_difference
 from scanproof.evaluation.statistics.permutation import auroc_contributions, sign_flip_test
-from scanproof.evaluation.table import ALL_SHIFTS, ALL_SITES, CLEAN, REFERENCE_NORM, SIBLINGS
+from scanproof.evaluation.table import ALL_SHIFTS, ALL_SITES, CLEAN, REFERENCE_NORM
 from scanproof.seeds import derive_seed
 
 COMPARISON_COLUMNS: dict[str, str] = {
@@ -74,11 +74,11 @@ def compare_norms(
         Columns of :data:`COMPARISON_COLUMNS` without the study; no rows where batch normalization was not tested.
     """
     pairs = list(zip(chains, degradations, strict=True))
-    references = {_siblings(chain): (chain, one) for chain, one in pairs if chain.names["norm"] == REFERENCE_NORM}
+    references = {siblings(chain.names): (chain, one) for chain, one in pairs if chain.names["norm"] == REFERENCE_NORM}
     frames = [
-        _compare(chain, one, *references[_siblings(chain)], sites=sites, bootstrap=bootstrap)
+        _compare(chain, one, *references[siblings(chain.names)], sites=sites, bootstrap=bootstrap)
         for chain, one in pairs
-        if chain.names["norm"] != REFERENCE_NORM and _siblings(chain) in references
+        if chain.names["norm"] != REFERENCE_NORM and siblings(chain.names) in references
     ]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*COMPARISON_COLUMNS][1:])
 
@@ -160,7 +160,3 @@ def _contributions(chain: Chain, other: Chain) -> FloatArray:
         ]
         sites.append(np.mean(of_targets, axis=0).T / count)
     return np.concatenate(sites)
-
-
-def _siblings(chain: Chain) -> tuple[object, ...]:
-    return tuple(chain.names[column] for column in SIBLINGS)

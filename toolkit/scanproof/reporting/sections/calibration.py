@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from scanproof.evaluation.classification_metrics import brier, expected_calibration_error
+from scanproof.evaluation.classification_metrics import CALIBRATION_BINS, brier, expected_calibration_error
 from scanproof.evaluation.table import ADVERSARIAL, CLEAN
 from scanproof.reporting.curves import stated
 from scanproof.reporting.drawing import sheet
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: bins of equal width, those of the expected calibration error
-BINS = 10
 #: readings below which the frequency of a bin is drawn hollow
 FEW = 20
 #: panels in a row
@@ -141,10 +139,10 @@ def _draw(axes: Axes, reliability: Reliability, colour: str, marker: str, label:
 
 def _reliability(rows: pd.DataFrame) -> Reliability:
     labels, stated = _arrays(rows)
-    place = np.clip((stated * BINS).astype(int), 0, BINS - 1)
+    place = np.clip((stated * CALIBRATION_BINS).astype(int), 0, CALIBRATION_BINS - 1)
     bins = [
         Bin(float(stated[here].mean()), float(labels[here].mean()), int(here.sum()))
-        for here in (place == i for i in range(BINS))
+        for here in (place == i for i in range(CALIBRATION_BINS))
         if here.any()
     ]
     by = [name for name in ("site", "seed", "target", "shift", "severity") if name in rows]

@@ -7,8 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from scanproof.evaluation.chains import is_shifted
 from scanproof.evaluation.classification_metrics import operating_threshold
-from scanproof.evaluation.table import ADVERSARIAL, CHAIN, CLEAN
+from scanproof.evaluation.statistics.two_by_two import proportion_interval
+from scanproof.evaluation.table import CHAIN, CLEAN
 from scanproof.reporting.curves import stated
 from scanproof.reporting.vocabulary import Chain, Estimate
 
@@ -112,15 +114,12 @@ def wilson(count: int, total: int, *, level: float) -> Estimate:
     """
     if not total:
         return Estimate(float("nan"))
-    from scipy.stats import binomtest
-
-    found = binomtest(count, total).proportion_ci(confidence_level=level, method="wilson")
-    return Estimate(count / total, float(found.low), float(found.high))
+    return Estimate(count / total, *proportion_interval(count, total, confidence=level))
 
 
 def natural(calls: pd.DataFrame) -> pd.DataFrame:
     """The rows under a shift of severity 1 or more that a scanner may cause."""
-    return calls[~calls["shift"].isin([CLEAN, ADVERSARIAL]) & (calls["severity"] >= 1)]
+    return calls[is_shifted(calls)]
 
 
 def _readers(rows: pd.DataFrame) -> list[str]:
