@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
-import torch.nn.functional as F
 
 from scanproof.errors import ScanproofError
-from scanproof.physics.fft import centred_fft
+
+#: complex numbers of coil-by-coil matrices that are held at a time
+_TOGETHER = 2**22
 
 
 def espirit_sensitivities(
@@ -128,8 +131,11 @@ def _sensitivities(
     # in double precision: the matrix of products has the square of the calibration matrix' condition
     data = (centre / centre.abs().max()).to(torch.complex128)
     projection = _signal_projection(data, kernel=kernel, threshold=threshold)
-    values, vectors = torch.linalg.eigh(_image_domain(projection, shape, coils=len(data), kernel=kernel))
-    maps, eigenvalue = vectors[..., -1].movedim(-1, 0), values[..., -1]
+    maps, eigenvalue = data.new_empty(len(data), *shape), data.real.new_empty(shape)
+    # rows of the image at a time: the matrices of all pixels take a hundred times the memory of k-space
+    for rows, matrices in _image_domain(projection, shape, coils=len(data), kernel=kernel):
+        values, vectors = torch.linalg.eigh(matrices)
+        maps[:, rows], eigenvalue[rows] = vectors[..., -1].movedim(-1, 0), values[..., -1]
     samples = data.flatten(1)
     reference = torch.linalg.eigh(samples @ samples.mH).eigenvectors[:, -1]
     seen = torch.einsum("c,chw->hw", reference.conj(), maps)
@@ -148,21 +154,31 @@ def _signal_projection(data: torch.Tensor, *, kernel: int, threshold: float) -> 
     return projection
 
 
-def _image_domain(projection: torch.Tensor, shape: tuple[int, ...], *, coils: int, kernel: int) -> torch.Tensor:
-    """The projection's coil-by-coil matrix in every pixel, (*shape, coil, coil), eigenvalues in [0, 1]."""
+def _image_domain(
+    projection: torch.Tensor, shape: tuple[int, ...], *, coils: int, kernel: int
+) -> Iterator[tuple[slice, torch.Tensor]]:
+    """The projection's coil-by-coil matrix in every pixel, (row, column, coil, coil), eigenvalues in [0, 1]."""
     positions = torch.arange(kernel)
     displacement = positions - positions[:, None] + kernel - 1
     span = 2 * kernel - 1
     both = displacement[:, None, :, None] * span + displacement[None, :, None, :]
     blocks = projection.reshape(coils, kernel**2, coils, kernel**2).permute(0, 2, 1, 3).flatten(2)
     sums = blocks.new_zeros(coils, coils, span * span).index_add_(2, both.flatten(), blocks)
-    sums = sums.reshape(coils, coils, span, span)
-    # centre of the short kernels to the centre of the image, then an unnormalised transform
-    before = [n // 2 - (kernel - 1) for n in shape]
-    padded = F.pad(sums, (before[1], shape[1] - span - before[1], before[0], shape[0] - span - before[0]))
-    scale = (shape[0] * shape[1]) ** 0.5 / kernel**2
-    matrices: torch.Tensor = centred_fft(padded, axes=(-2, -1)) * scale
-    return matrices.permute(2, 3, 0, 1)
+    sums = sums.reshape(coils, coils, span, span) / kernel**2
+    down, across = (_waves(size, kernel=kernel) for size in shape)
+    columns = torch.einsum("cdij,xj->ixcd", sums, across)
+    together = max(1, _TOGETHER // (shape[1] * coils**2))
+    for start in range(0, shape[0], together):
+        rows = slice(start, min(start + together, shape[0]))
+        yield rows, torch.tensordot(down[rows], columns, dims=1)
+
+
+def _waves(size: int, *, kernel: int) -> torch.Tensor:
+    """What a displacement in k-space is in every pixel along an axis, (pixel, displacement), complex128."""
+    pixel = torch.arange(size, dtype=torch.float64) - size // 2
+    displacement = torch.arange(1 - kernel, kernel, dtype=torch.float64)
+    phase = -2 * torch.pi * torch.outer(pixel, displacement) / size
+    return torch.polar(torch.ones_like(phase), phase)
 
 
 def _centre(x: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:
