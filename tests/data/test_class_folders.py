@@ -58,14 +58,14 @@ def test_folders_that_are_no_classes(tmp_path: Path, names: tuple[str, ...], mes
 @pytest.mark.parametrize(
     ("manifest", "names", "kind"),
     [
-        (None, (), "nifti"),
-        (None, ("a.png",), "nifti"),
+        (None, (), "volumes"),
+        (None, ("a.png",), "volumes"),
         (None, ("a/x.png", "b/x.png"), "images"),
-        ("subject,site,path\ns,x,a/x.nii.gz\n", ("a/x.png", "b/x.png"), "nifti"),
+        ("subject,site,path\ns,x,a/x.nii.gz\n", ("a/x.png", "b/x.png"), "volumes"),
         ("\ufeffsubject, site, path\ns, x, a/x.PNG\n", (), "images"),
-        ("subject,site,path\n", (), "nifti"),
-        ("subject,site\ns,x\n", (), "nifti"),
-        ("", (), "nifti"),
+        ("subject,site,path\n", (), "volumes"),
+        ("subject,site\ns,x\n", (), "volumes"),
+        ("", (), "volumes"),
     ],
 )
 def test_the_kind_of_a_folder(tmp_path: Path, manifest: str | None, names: tuple[str, ...], kind: str) -> None:
@@ -77,4 +77,4 @@ def test_the_kind_of_a_folder(tmp_path: Path, manifest: str | None, names: tuple
 
 def test_a_manifest_that_cannot_be_read_is_left_to_its_reader(tmp_path: Path) -> None:
     (tmp_path / "cohort.csv").write_bytes(b"\xff\xfe\x00\x81,\0")
-    assert kind_of(tmp_path, tmp_path / "cohort.csv") == "nifti"
+    assert kind_of(tmp_path, tmp_path / "cohort.csv") == "volumes"

@@ -120,7 +120,7 @@ HEAD = "subject,site,path,label,split\n"
             HEAD + "s1,x,a.nii.gz,2,\n",
             r"label: label must be 0 or 1 in every row, or name at least .*got \['2'\]",
         ),
-        (HEAD + "s1,x,absent.nii.gz,1,\n", "line 2, path: file must exist, got 'absent.nii.gz'"),
+        (HEAD + "s1,x,absent.nii.gz,1,\n", "line 2, path: file or folder must exist, got 'absent.nii.gz'"),
         (HEAD + "s1,x,a.nii.gz,1,\ns2,x,a.nii.gz,1,\n", "line 3, path: each file must be listed once, line 2 has it"),
         (HEAD + "s1,x,a.nii.gz,1,train\ns1,x,b.nii.gz,1,test\n", "subject s1: a subject must lie in one split only"),
         (HEAD + "s1,x,a.nii.gz,1,train\ns2,x,b.nii.gz,1,\n", "line 3, split: split must be one of train, val, test in"),

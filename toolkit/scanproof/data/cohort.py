@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from scanproof.data.labels import label_column, targets_of
+from scanproof.data.scans import Scans
 from scanproof.errors import ScanproofError
 
 Split = Literal["train", "val", "test"]
@@ -53,10 +54,11 @@ class Cohort:
         targets: what the labels are about; none where nothing is classified.
         exclusive: a case has exactly one of the targets: they are classes. Otherwise each stands for itself.
         findings: bool (N, 1, H, W), where the finding behind a positive label lies, if known.
+        scans: the k-space that was measured of them, in the order of ``images``; without it, k-space is simulated.
 
     Raises:
-        ScanproofError: images, cases and targets that do not fit each other, an exclusive label that names no class
-            or several.
+        ScanproofError: images, cases, scans and targets that do not fit each other, an exclusive label that names no
+            class or several.
     """
 
     site: str
@@ -66,12 +68,16 @@ class Cohort:
     targets: tuple[str, ...] = ()
     exclusive: bool = False
     findings: np.ndarray | None = None
+    scans: Scans | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.shape[1] != 1 or len(self.images) != len(self.cases):
             raise ScanproofError(
                 f"images must have shape ({len(self.cases)}, 1, H, W)", key=self.site, value=self.images.shape
             )
+        if self.scans is not None and len(self.scans) != len(self.images):
+            rule = f"there must be a scan of each of {len(self.images)} images"
+            raise ScanproofError(rule, key=self.site, value=len(self.scans))
         missing = set(CASE_COLUMNS) - set(self.cases.columns)
         if missing:
             raise ScanproofError("cases must have all declared columns", key=self.site, value=sorted(missing))
@@ -97,6 +103,7 @@ class Cohort:
             images=self.images[rows],
             cases=self.cases[rows].reset_index(drop=True),
             findings=None if self.findings is None else self.findings[rows],
+            scans=None if self.scans is None else self.scans.select(rows),
         )
 
     def volumes(self) -> list[slice]:

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Literal
 
+from scanproof.data.bids import is_bids
 from scanproof.data.class_folders import class_folders
 from scanproof.data.images import is_image
+from scanproof.data.manifest_file import read_rows
+from scanproof.data.readers.hdf5 import is_hdf5
+from scanproof.errors import ScanproofError
 
 
-def kind_of(folder: Path, manifest: Path) -> Literal["nifti", "images"]:
-    """Whether a folder holds volumes or single images.
+def kind_of(folder: Path, manifest: Path) -> Literal["volumes", "images", "kspace"]:
+    """Whether a folder holds volumes, single images or raw data.
 
-    The first path of the manifest tells it; without a manifest, folders of images do. What can be told by neither is
-    taken for volumes, and whoever reads the manifest says what is wrong with it.
+    The first path of the manifest tells it; without a manifest, folders of images do, unless the folder is a BIDS
+    dataset. What can be told by neither is taken for volumes, and whoever reads the manifest says what is wrong.
 
     Args:
         folder: of the site.
-        manifest: CSV with a column ``path``; it need not exist.
+        manifest: table with a column ``path``; it need not exist.
     """
     if not manifest.is_file():
-        return "images" if class_folders(folder) else "nifti"
+        return "images" if class_folders(folder) and not is_bids(folder) else "volumes"
     try:
-        with manifest.open(encoding="utf-8-sig", newline="") as file:
-            row = next(csv.DictReader(file, skipinitialspace=True), {})
-    except (OSError, UnicodeDecodeError, csv.Error):
-        return "nifti"
-    return "images" if is_image(str(row.get("path")).strip()) else "nifti"
+        table = read_rows(manifest, most=1).table
+    except ScanproofError:
+        return "volumes"
+    paths = [] if "path" not in table else table["path"].dropna().tolist()
+    path = str(paths[0]) if paths else ""
+    return "images" if is_image(path) else "kspace" if is_hdf5(path) else "volumes"

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from scanproof.data.cohort import Acquisition, Cohort, case_table
-from scanproof.data.labels import label_values
+from scanproof.data.cohort import Acquisition, Cohort
+from scanproof.data.file_cohort import SIMULATED, file_cohort
 from scanproof.data.manifest import LabelledFile
 from scanproof.errors import ScanproofError
 
@@ -162,26 +162,18 @@ def image_cohort(
     Raises:
         ScanproofError: from :func:`read_image`.
     """
-    images: list[np.ndarray] = [np.zeros((0, *matrix), np.float32)]
-    rows: list[dict[str, object]] = []
-    images_of: dict[str, int] = {}
-    for subject, path, labels, split in files:
-        pixels = read_image(Path(path))
-        number = images_of[subject] = images_of.get(subject, -1) + 1
-        images.append(to_matrix(pixels / np.float32(np.percentile(pixels[pixels > 0], 99)), matrix)[None])
-        rows.append(
-            {"subject": subject, "case": f"{subject}-{number}", "split": split, **label_values(targets, labels)}
-        )
-    return Cohort(
-        site=site,
-        images=np.concatenate(images)[:, None],
-        cases=case_table(rows, targets=targets),
-        targets=tuple(targets),
+
+    def read(path: Path) -> np.ndarray:
+        pixels = read_image(path)
+        return to_matrix(pixels / np.float32(np.percentile(pixels[pixels > 0], 99)), matrix)
+
+    facts = {**SIMULATED, "pixel size": "nominal, files do not tell it"}
+    return file_cohort(
+        site,
+        files,
+        read,
+        targets=targets,
         exclusive=exclusive,
-        acquisition=Acquisition(
-            coils=coils,
-            snr=snr,
-            spacing=spacing,
-            facts={"coils and noise": "simulated from magnitude images", "pixel size": "nominal, files do not tell it"},
-        ),
+        matrix=matrix,
+        acquisition=Acquisition(coils=coils, snr=snr, spacing=spacing, facts=facts),
     )

@@ -1,4 +1,4 @@
-"""The manifest of a folder of images: a CSV with one row a file."""
+"""The manifest of a folder of images: a table with one row a file."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import NamedTuple
 import pandas as pd
 
 from scanproof.data.cohort import SPLITS, Split
+from scanproof.data.find_paths import PathFinder
 from scanproof.data.labels import targets_of
-from scanproof.data.read_labels import line, read_labels
-from scanproof.data.splits import check_splits
+from scanproof.data.manifest_file import REQUIRED, read_rows
+from scanproof.data.manifest_schema import column_problems
+from scanproof.data.problems import Problem, Unit, counted_in
+from scanproof.data.read_labels import read_labels
 from scanproof.errors import ScanproofError
-
-REQUIRED = ("subject", "site", "path")
 
 
 class LabelledFile(NamedTuple):
@@ -54,70 +55,102 @@ class Manifest:
         return targets_of(self.table)
 
 
-def read_manifest(manifest: Path, *, root: Path, labelled: bool) -> Manifest:
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """A manifest and all that is wrong with it.
+
+    Args:
+        manifest: what can be told in spite of the problems: cells that break a rule are missing.
+        rows: of the manifest's table: ``line`` of the file, and ``listed``, the path as the file writes it.
+        problems: every rule that is broken; none where a study can be run.
+        unit: what lines are: those of a text file, or rows of a table.
+    """
+
+    manifest: Manifest
+    rows: pd.DataFrame
+    problems: tuple[Problem, ...]
+    unit: Unit = "line"
+
+
+def read_manifest(manifest: Path, *, root: Path, labelled: bool, site: str | None = None) -> Manifest:
     """Read and check a manifest.
 
     Args:
-        manifest: CSV with the columns ``subject, site, path``, and labels where a study classifies (see
+        manifest: CSV or Parquet with the columns ``subject, site, path``, and labels where a study classifies (see
             :func:`~scanproof.data.read_labels.read_labels`); optionally ``split`` (train, val or test; all rows or
-            none). Further columns are ignored.
+            none). A path may be that of a folder, such as a DICOM series. Further columns are ignored.
         root: folder to which relative paths are relative.
         labelled: whether labels are needed.
+        site: name of the one site that all files are of; a column ``site`` is then not needed, and may name one alone.
 
     Raises:
-        ScanproofError: naming the file, the row and column, the rule and what was found.
+        ScanproofError: naming the file, the row and column, the rule and what was found, of the first problem.
     """
-    if not manifest.is_file():
-        raise ScanproofError("manifest must be an existing CSV file", file=manifest, key="data.manifest")
-    try:
-        table = pd.read_csv(manifest, dtype="string", skipinitialspace=True, encoding="utf-8-sig")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise ScanproofError(f"manifest must be a readable UTF-8 CSV file: {error}", file=manifest) from error
-    for column in REQUIRED:
-        if column not in table.columns:
-            raise ScanproofError("manifest must have this column", file=manifest, key=column, value=list(table.columns))
-    if table.empty:
-        raise ScanproofError("manifest must have at least one row", file=manifest)
-    for column in REQUIRED:
-        empty = table.index[table[column].isna()]
-        if len(empty):
-            raise ScanproofError(f"{column} must not be empty", file=manifest, key=line(empty[0]))
-    labels, exclusive = read_labels(table, manifest=manifest, labelled=labelled)
-    table = table.reindex(columns=[*REQUIRED, "split"]).astype("string")
-    table["place"] = [line(index) for index in table.index]
-    table["path"] = _paths(table["path"], root, manifest)
-    if table["split"].notna().any():
-        wrong = table.index[~table["split"].isin(SPLITS)]
-        if len(wrong):
-            found = table.loc[wrong[0], "split"]
-            found = None if pd.isna(found) else found
-            raise ScanproofError(
-                f"split must be one of {', '.join(SPLITS)} in every row, or in none",
-                file=manifest,
-                key=f"{line(wrong[0])}, split",
-                value=found,
-            )
-        check_splits(table, file=manifest)
-    sites = table.groupby("subject")["site"].nunique()
-    if (sites > 1).any():
-        subject = str(sites.index[sites > 1][0])
-        found = sorted(table.loc[table["subject"] == subject, "site"].unique())
-        raise ScanproofError("a subject must belong to one site", file=manifest, key=f"subject {subject}", value=found)
-    table = table.join(labels).sort_values(["site", "subject", "path"], kind="stable", ignore_index=True)
-    return Manifest(table=table, exclusive=exclusive, file=manifest)
+    examined = examine_manifest(manifest, root=root, labelled=labelled, site=site)
+    if examined.problems:
+        raise examined.problems[0].error(manifest)
+    return examined.manifest
 
 
-def _paths(column: pd.Series, root: Path, manifest: Path) -> list[str]:
-    resolved: dict[str, int] = {}
-    for index, text in column.items():
-        path = (root / str(text)).resolve()
-        key = f"{line(index)}, path"
-        if not path.is_file():
-            raise ScanproofError("file must exist", file=manifest, key=key, value=str(text))
-        if str(path) in resolved:
-            first = line(resolved[str(path)])
-            raise ScanproofError(
-                f"each file must be listed once, {first} has it too", file=manifest, key=key, value=str(text)
+def examine_manifest(manifest: Path, *, root: Path, labelled: bool, site: str | None = None) -> Examined:
+    """Find all problems of a manifest.
+
+    Args:
+        manifest: see :func:`read_manifest`.
+        root: likewise.
+        labelled: likewise.
+        site: likewise.
+
+    Raises:
+        ScanproofError: the manifest cannot be read at all, or is of several sites where it must be of one.
+    """
+    rows = read_rows(manifest)
+    given = rows.table if site is None else _of_site(rows.table, site, manifest)
+    cells, subjects = column_problems(given)
+    labels = read_labels(given, labelled=labelled)
+    usable = not given.empty and all(name in given for name in REQUIRED)
+    table = given.reindex(columns=[*REQUIRED, "split"]).astype("string")
+    listed = table["path"]
+    table["path"], lost = _paths(listed, root, rows.unit)
+    table["split"] = table["split"].where(table["split"].isin(SPLITS))
+    table["place"] = pd.Series([f"{rows.unit} {line}" for line in table.index], table.index, dtype="string")
+    table = table.join(labels.table).assign(line=table.index, listed=listed)
+    table = table.sort_values(["site", "subject", "path"], kind="stable", ignore_index=True)
+    problems = [*rows.problems, *cells, *(labels.problems if usable else ()), *lost, *subjects]
+    return Examined(
+        manifest=Manifest(table=table.drop(columns=["line", "listed"]), exclusive=labels.exclusive, file=manifest),
+        rows=table[["line", "listed"]],
+        problems=tuple(counted_in(problems, rows.unit)),
+        unit=rows.unit,
+    )
+
+
+def _of_site(table: pd.DataFrame, site: str, manifest: Path) -> pd.DataFrame:
+    """The rows as those of one site, whatever it calls itself."""
+    found = sorted(table["site"].dropna().unique()) if "site" in table.columns else []
+    if len(found) > 1:
+        hint = "give each site a manifest of its own"
+        raise ScanproofError("files must be of one site", file=manifest, key="site", value=found, hint=hint)
+    return table.assign(site=pd.Series(site, table.index, dtype="string"))
+
+
+def _paths(listed: pd.Series, root: Path, unit: Unit) -> tuple[pd.Series, list[Problem]]:
+    """Where the files lie, missing where there is none or an earlier row has it; and what is wrong."""
+    finder = PathFinder(root)
+    found: list[str | None] = []
+    first: dict[str, int] = {}
+    problems = []
+    for line, text in zip(listed.index.tolist(), listed, strict=True):
+        path = None if pd.isna(text) else finder.find(text)
+        if path is None and not pd.isna(text):
+            other = finder.find(text.replace("\\", "/")) if "\\" in text else None
+            hint = None if other is None else "write / in place of \\"
+            problems.append(
+                Problem(rule="file or folder must exist", line=line, column="path", found=(text,), hint=hint, path=text)
             )
-        resolved[str(path)] = int(str(index))
-    return list(resolved)
+        if path is not None and first.setdefault(path, line) != line:
+            rule = f"each file must be listed once, {unit} {first[path]} has it too"
+            problems.append(Problem(rule=rule, line=line, column="path", found=(text,), path=text))
+            path = None
+        found.append(path)
+    return pd.Series(found, listed.index, dtype="string"), problems

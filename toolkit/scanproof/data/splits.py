@@ -87,7 +87,9 @@ def check_splits(cases: pd.DataFrame, *, file: Path | str | None = None, site: s
             raise ScanproofError("a subject must lie in one split only", file=file, key=place, value=splits)
 
 
-def check_labels(cases: pd.DataFrame, *, splits: tuple[str, ...], site: str, file: Path | str | None = None) -> None:
+def check_labels(
+    cases: pd.DataFrame, *, splits: tuple[str, ...], site: str, file: Path | str | None = None, both: bool = True
+) -> None:
     """Check that each of the splits holds cases of both labels of every target, as training and AUROC need.
 
     Args:
@@ -95,6 +97,7 @@ def check_labels(cases: pd.DataFrame, *, splits: tuple[str, ...], site: str, fil
         splits: those that are needed.
         site: the site's name.
         file: where the labels stand.
+        both: whether both labels are needed, or only that none is missing.
 
     Raises:
         ScanproofError: naming the site, the split, the target and the labels found.
@@ -107,7 +110,7 @@ def check_labels(cases: pd.DataFrame, *, splits: tuple[str, ...], site: str, fil
             case = str(cases.loc[labels.index[labels.isna()][0], "case"])
             place = f"site {site!r}, case {case}, {target}"
             raise ScanproofError("every case needs a label for classification", file=file, key=place)
-        if found != [0, 1]:
+        if both and found != [0, 1]:
             raise ScanproofError(
                 f"split must hold cases with and without {target!r}, labels 0 and 1",
                 file=file,

@@ -8,7 +8,7 @@ import pytest
 from nibabel.orientations import axcodes2ornt, inv_ornt_aff, ornt_transform
 
 from scanproof.data.manifest import LabelledFile
-from scanproof.data.nifti import nifti_cohort, read_slices
+from scanproof.data.volumes import read_slices, volume_cohort
 from scanproof.errors import ScanproofError
 
 GEOMETRY = {"slices": 4, "extent": (0.2, 0.8), "matrix": (48, 40), "spacing": (2.0, 2.0)}
@@ -102,7 +102,7 @@ def test_cohort_keeps_subjects_and_labels(tmp_path: Path) -> None:
     path = str(save(tmp_path / "a.nii.gz", phantom()))
     rows = (("s1", (1, 0), "train"), ("s1", (0, 0), "train"), ("s2", (None, 1), "test"))
     volumes = [LabelledFile(subject, path, labels, split) for subject, labels, split in rows]
-    cohort = nifti_cohort("x", volumes, targets=("left", "right"), coils=4, snr=20.0, **GEOMETRY)
+    cohort = volume_cohort("x", volumes, targets=("left", "right"), coils=4, snr=20.0, **GEOMETRY)
     assert cohort.images.shape == (12, 1, 48, 40)
     assert cohort.cases["case"].is_unique
     assert cohort.targets == ("left", "right")
@@ -134,6 +134,8 @@ def test_adjacent_slices_are_the_volumes_own(tmp_path: Path) -> None:
 def test_adjacent_slices_of_a_site_must_be_equally_far_apart(tmp_path: Path) -> None:
     paths = [save(tmp_path / f"{z}.nii.gz", phantom(), zooms=(2.0, 2.0, z)) for z in (5.0, 4.0)]
     volumes = [LabelledFile(f"s{n}", str(path), (), "test") for n, path in enumerate(paths)]
-    nifti_cohort("x", volumes, coils=4, snr=20.0, **GEOMETRY)
-    with pytest.raises(ScanproofError, match=r"4.0.nii.gz: pixdim: slices .* equally far apart \(5 mm\), got 4"):
-        nifti_cohort("x", volumes, coils=4, snr=20.0, adjacent=True, **GEOMETRY)
+    volume_cohort("x", volumes, coils=4, snr=20.0, **GEOMETRY)
+    with pytest.raises(
+        ScanproofError, match=r"4.0.nii.gz: distance in mm: slices .* equally far apart \(5 mm\), got 4"
+    ):
+        volume_cohort("x", volumes, coils=4, snr=20.0, adjacent=True, **GEOMETRY)
