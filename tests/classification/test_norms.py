@@ -12,6 +12,7 @@ from scanproof.classification.norms import (
     ALL_NORMS,
     NORMS,
     TEST_TIME,
+    UNKNOWN,
     InstanceNorm,
     LayerNorm,
     NoNorm,
@@ -120,7 +121,8 @@ def test_groups_divide_channels_and_are_never_single(channels: int) -> None:
 
 
 def test_names_are_complete_and_rescues_are_batch_normalization() -> None:
-    assert set(get_args(Norm)) == set(ALL_NORMS)
+    assert set(get_args(Norm)) == {*ALL_NORMS, UNKNOWN}
+    assert training_norm(UNKNOWN) == UNKNOWN
     assert set(get_args(LayerNorm)) == set(NORMS)
     for norm in set(ALL_NORMS) - set(NORMS):
         _, counts = build_classifier("resnet18", norm=norm, seed=1, options=OPTIONS["resnet18"])

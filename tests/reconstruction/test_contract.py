@@ -77,6 +77,17 @@ def test_a_batch_is_its_slices(method: Reconstructor) -> None:
     torch.testing.assert_close(batch, single, atol=2e-5, rtol=1e-4)
 
 
+def test_slices_may_have_sensitivities_of_their_own(method: Reconstructor) -> None:
+    """As those of measured k-space, which are estimated for each."""
+    slices = [data_for(method, seed=s) for s in range(2)]
+    turned = slices[1]["sensitivities"].roll(1, dims=0)
+    slices[1] |= {"sensitivities": turned, "kspace": slices[1]["kspace"].roll(1, dims=0)}
+    stacked = {k: torch.stack([s[k] for s in slices]) for k in ("kspace", "mask", "sensitivities")}
+    batch = call(method, stacked)
+    assert batch.shape == (2, 1, 32, 28)
+    torch.testing.assert_close(batch, torch.stack([call(method, s) for s in slices]), atol=2e-5, rtol=1e-4)
+
+
 def test_same_input_same_image(method: Reconstructor) -> None:
     data = data_for(method)
     assert torch.equal(call(method, data), call(method, data))

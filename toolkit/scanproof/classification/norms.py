@@ -27,6 +27,7 @@ Norm = Literal[
     "batch_site",
     "batch_condition",
     "batch_entropy",
+    "unknown",
 ]
 NORMS: tuple[LayerNorm, ...] = ("batch", "group", "layer", "instance", "none")
 #: see :mod:`scanproof.classification.freezing` and :mod:`scanproof.classification.adaptation`
@@ -34,6 +35,9 @@ BATCH_RESCUES: tuple[Norm, ...] = ("batch_frozen", "batch_site", "batch_conditio
 ALL_NORMS: tuple[Norm, ...] = (*NORMS, *BATCH_RESCUES)
 #: rescues at test time, of a network trained with plain batch normalization
 TEST_TIME: tuple[Norm, ...] = ("batch_site", "batch_condition", "batch_entropy")
+
+#: of somebody else's network that does not show what it has
+UNKNOWN: Norm = "unknown"
 
 #: most groups of group normalization, as in Wu and He, ECCV 2018, arXiv 1803.08494
 GROUPS = 32
@@ -123,6 +127,8 @@ def training_norm(norm: Norm) -> Norm:
         >>> [training_norm(norm) for norm in ("group", "batch_frozen", "batch_site")]
         ['group', 'batch_frozen', 'batch']
     """
+    if norm == UNKNOWN:
+        return norm
     check_norm(norm)
     return "batch" if norm in TEST_TIME else norm
 

@@ -27,4 +27,5 @@ RECONSTRUCTORS: Registry[Reconstructor] = Registry(
         "varnet": "scanproof.reconstruction.unrolled.reconstructors:VarNet",
     },
     group="scanproof.reconstructors",
+    unlisted={"external": "scanproof.reconstruction.external:ExternalReconstructor"},
 )

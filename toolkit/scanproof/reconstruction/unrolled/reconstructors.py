@@ -25,6 +25,7 @@ from scanproof.reconstruction.unrolled.variational import VariationalStep
 from scanproof.training.engine import Handler, TrainingOptions, TrainingResult
 from scanproof.training.learner import Backpropagation, Learner
 from scanproof.training.processes import Processes
+from scanproof.training.samples import Mapped
 
 Training = Literal["end_to_end", "checkpointing", "invertible", "greedy"]
 Precision = Literal["float32", "bfloat16"]
@@ -159,8 +160,8 @@ class UnrolledReconstructor(Reconstructor):
         """See :meth:`Reconstructor.fit`. The score that chooses the best epoch is the validation loss."""
         self._network, result = train_on_references(
             self.build,
-            [_pair(sample) for sample in training],
-            [_pair(sample) for sample in validation],
+            Mapped(_pair, training),
+            Mapped(_pair, validation),
             options=self.options,
             seed=seed,
             handlers=handlers,
