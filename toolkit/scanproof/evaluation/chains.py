@@ -40,7 +40,8 @@ class Readings:
         labels: 0 or 1, int64 ``(n,)``.
         subjects: of each case, ``(n,)``.
         scores: probabilities, ``(seeds, conditions, n)``.
-        limits: thresholds of the operating points fixed on clean validation cases, ``(seeds, 1)``.
+        limits: thresholds of the operating points fixed on clean validation cases, ``(seeds, 1)``; none where a
+            training has none.
         retuned: thresholds re-tuned on shifted cases of other subjects, ``(seeds, conditions, n)``; none where fewer
             than two subjects have a positive case.
         weights: of the cases in each resample, ``(1 + resamples, n)``.
@@ -49,7 +50,7 @@ class Readings:
     labels: npt.NDArray[np.int64]
     subjects: npt.NDArray[np.object_]
     scores: FloatArray
-    limits: FloatArray
+    limits: FloatArray | None
     retuned: FloatArray | None
     weights: FloatArray
 
@@ -209,12 +210,16 @@ def _check_labels(grids: Mapping[str, Grid], target: str) -> None:
             raise ScanproofError(rule, file="predictions", key="label", value=int(labels[0]), hint=hint)
 
 
-def operating_points(predictions: pd.DataFrame, *, sensitivity: float) -> dict[str, dict[Reader, float]]:
+def operating_points(
+    predictions: pd.DataFrame, *, sensitivity: float, given: pd.DataFrame | None = None
+) -> dict[str, dict[Reader, float]]:
     """The threshold of each target, chain and seed, fixed on its clean validation cases of all sites.
 
     Args:
         predictions: the per-case probability table.
         sensitivity: to reach at least, in (0, 1].
+        given: thresholds that came with classifiers, for want of validation cases: columns ``target``, those of
+            :data:`~scanproof.evaluation.table.CHAIN`, ``seed`` and ``threshold``, missing where there is none.
 
     Returns:
         Target to (reconstruction, acceleration, classifier, norm, seed) to threshold, missing names as None.
@@ -231,17 +236,20 @@ def operating_points(predictions: pd.DataFrame, *, sensitivity: float) -> dict[s
         {'lesion': {('unet', 4.0, 'resnet18', 'batch', 1): 0.75}}
     """
     clean = predictions[(predictions["split"] == "val") & (predictions["shift"] == CLEAN)]
-    if clean.empty:
+    if clean.empty and given is None:
         rule = f"must hold validation rows (split 'val') of the clean condition, shift {CLEAN!r}"
         raise ScanproofError(rule, file="predictions", hint="operating points are fixed on them")
     by = [*CHAIN, "seed"]
     case = ["site", "subject", "case"]
     found: dict[str, dict[Reader, float]] = {}
+    if given is not None:
+        for target, rows in given.groupby("target", sort=True):
+            found[str(target)] = dict(zip(_readers(rows), rows["threshold"].astype(float), strict=True))
     for target in sorted(clean["target"].unique()):
         rows = clean[clean["target"] == target]
         grid = to_grid(rows, by=by, value="probability", constants=["label"], case=case, name="predictions: val")
         labels = grid.cases["label"].to_numpy(np.int64)
-        found[target] = {
+        found[target] = found.get(target, {}) | {
             reader: metrics.operating_threshold(labels, scores, sensitivity=sensitivity)
             for reader, scores in zip(_readers(grid.rows), grid.values, strict=True)
         }
@@ -277,7 +285,8 @@ def read_chains(
         shape = (len(readers), len(conditions), -1)
         readings: dict[str, list[Readings]] = {}
         for target, sites in grids.items():
-            limits = np.array([_threshold(thresholds, target, reader) for reader in readers])[:, None]
+            fixed = np.array([_threshold(thresholds, target, reader) for reader in readers])[:, None]
+            limits = None if np.isnan(fixed).any() else fixed
             readings[target] = []
             for site, grid in sites.items():
                 labels, subjects = grid.cases["label"].to_numpy(np.int64), grid.cases["subject"].to_numpy(object)

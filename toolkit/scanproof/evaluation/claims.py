@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from scanproof.errors import ScanproofError, unknown_name
-from scanproof.evaluation.bootstrap import Bootstrap, Estimate, FloatArray
+from scanproof.evaluation.bootstrap import Bootstrap, FloatArray
 from scanproof.evaluation.chains import ERRORS, Chain, Name, is_clean, operating_points, read_chains, reading_grids
 from scanproof.evaluation.claim import Claim, claimed, verdict
 from scanproof.evaluation.degradation import Degradation
@@ -29,6 +29,7 @@ def judge_claims(
     bootstrap: Bootstrap,
     predictions: pd.DataFrame | None = None,
     sensitivity: float = 0.9,
+    given: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Judge claims by a study's results.
 
@@ -51,6 +52,7 @@ def judge_claims(
         bootstrap: of the study.
         predictions: per-case probability table, for claims about normalizations.
         sensitivity: of the study's operating points.
+        given: those that came with classifiers; see :func:`~scanproof.evaluation.chains.operating_points`.
 
     Returns:
         One row a claim, in their order: the claim's fields, ``difference``, ``lower``, ``upper``, ``subjects``,
@@ -70,14 +72,58 @@ def judge_claims(
            difference verdict
         0        0.25   agree
     """
-    cases = results[results["case"].notna() & results["metric"].isin({claim.metric for claim in claims})]
-    read = _Read(pd.DataFrame() if predictions is None else predictions, bootstrap, sensitivity)
-    rows = [
-        _judge_norms(read, claim, number) if claim.of_norms else _judge(cases, claim, number, bootstrap)
-        for number, claim in enumerate(claims)
-    ]
+    differences = claim_samples(
+        results, claims, bootstrap=bootstrap, predictions=predictions, sensitivity=sensitivity, given=given
+    )
+    rows = [_row(claim, found, bootstrap) for claim, found in zip(claims, differences, strict=True)]
     names = [*Claim.__dataclass_fields__, "difference", "lower", "upper", "subjects", "cases", "verdict"]
     return pd.DataFrame(rows, columns=names).astype({"severity": "Int64"})
+
+
+class Difference(NamedTuple):
+    """What a claim is about, as paired bootstrap samples.
+
+    Attributes:
+        samples: the difference, positive in favour of what is compared, then its replicates, ``(1 + resamples,)``.
+        freedom: degrees of freedom of their variance.
+        subjects: behind it.
+        cases: likewise.
+    """
+
+    samples: FloatArray
+    freedom: float
+    subjects: int
+    cases: int
+
+
+def claim_samples(
+    results: pd.DataFrame,
+    claims: Sequence[Claim],
+    *,
+    bootstrap: Bootstrap,
+    predictions: pd.DataFrame | None = None,
+    sensitivity: float = 0.9,
+    given: pd.DataFrame | None = None,
+) -> list[Difference]:
+    """The differences that :func:`judge_claims` judges, before any interval is made of them.
+
+    Args:
+        results: as of :func:`judge_claims`; so are the others.
+        claims: whose differences are asked for.
+        bootstrap: of the study.
+        predictions: per-case probability table, for claims about normalizations.
+        sensitivity: of the study's operating points.
+        given: those that came with classifiers.
+
+    Raises:
+        ScanproofError: a claim about a reconstruction, condition, site or metric that the results do not hold.
+    """
+    cases = results[results["case"].notna() & results["metric"].isin({claim.metric for claim in claims})]
+    read = _Read(pd.DataFrame() if predictions is None else predictions, bootstrap, sensitivity, given)
+    return [
+        _of_norms(read, claim, number) if claim.of_norms else _of_images(cases, claim, number, bootstrap)
+        for number, claim in enumerate(claims)
+    ]
 
 
 def paired_differences(results: pd.DataFrame, *, against: str, bootstrap: Bootstrap) -> pd.DataFrame:
@@ -149,7 +195,7 @@ def _means(cases: pd.DataFrame, bootstrap: Bootstrap) -> _Means:
     )
 
 
-def _judge(cases: pd.DataFrame, claim: Claim, number: int, bootstrap: Bootstrap) -> dict[str, object]:
+def _of_images(cases: pd.DataFrame, claim: Claim, number: int, bootstrap: Bootstrap) -> Difference:
     _check(cases, claim, key=f"claims[{number}]")
     found = cases[cases["metric"] == claim.metric]
     means = _means(found if claim.site == ALL_SITES else found[found["site"] == claim.site], bootstrap)
@@ -168,21 +214,22 @@ def _judge(cases: pd.DataFrame, claim: Claim, number: int, bootstrap: Bootstrap)
 
     sign = 1 if IMAGE_METRICS[claim.metric].higher_is_better else -1
     found_difference = difference(shifted) - difference(clean) if claim.measure == "change" else difference(shifted)
-    estimate = bootstrap.estimate(sign * found_difference, freedom=means.freedom)
-    return _row(claim, estimate, subjects=means.subjects, cases=means.cases)
+    return Difference(sign * found_difference, float(means.freedom), means.subjects, means.cases)
 
 
 class _Read:
     """Chains and their samples, made when they are first asked for."""
 
-    def __init__(self, predictions: pd.DataFrame, bootstrap: Bootstrap, sensitivity: float) -> None:
-        self.predictions, self.bootstrap, self.sensitivity = predictions, bootstrap, sensitivity
+    def __init__(
+        self, predictions: pd.DataFrame, bootstrap: Bootstrap, sensitivity: float, given: pd.DataFrame | None
+    ) -> None:
+        self.predictions, self.bootstrap, self.sensitivity, self.given = predictions, bootstrap, sensitivity, given
         self._found: dict[str, list[Degradation]] = {}
 
     @cached_property
     def chains(self) -> list[Chain]:
         grids = reading_grids(self.predictions)
-        thresholds = operating_points(self.predictions, sensitivity=self.sensitivity)
+        thresholds = operating_points(self.predictions, sensitivity=self.sensitivity, given=self.given)
         return list(read_chains(grids, thresholds, self.bootstrap, sensitivity=self.sensitivity))
 
     def by(self, metric: str) -> list[Degradation]:
@@ -192,7 +239,7 @@ class _Read:
         return self._found[metric]
 
 
-def _judge_norms(read: _Read, claim: Claim, number: int) -> dict[str, object]:
+def _of_norms(read: _Read, claim: Claim, number: int) -> Difference:
     test = read.predictions[read.predictions["split"] == "test"] if len(read.predictions) else read.predictions
     if test.empty:
         raise ScanproofError("needs classifiers in the study", key=f"claims[{number}].metric", value=claim.metric)
@@ -228,16 +275,16 @@ def _judge_norms(read: _Read, claim: Claim, number: int) -> dict[str, object]:
     samples = sign * np.mean([one.samples for one in crossed], axis=0)
     freedom = min(float(one.freedom) for one in crossed)
     people = test if claim.site == ALL_SITES else test[test["site"] == claim.site]
-    return _row(
-        claim,
-        read.bootstrap.estimate(samples, freedom=freedom),
+    return Difference(
+        samples,
+        freedom,
         subjects=len(people[["site", "subject"]].drop_duplicates()),
         cases=len(people[["site", "subject", "case"]].drop_duplicates()),
     )
 
 
-def _row(claim: Claim, estimate: Estimate, *, subjects: int, cases: int) -> dict[str, object]:
-    value, lower, upper = (float(one) for one in estimate)
+def _row(claim: Claim, found: Difference, bootstrap: Bootstrap) -> dict[str, object]:
+    value, lower, upper = (float(one) for one in bootstrap.estimate(found.samples, freedom=found.freedom))
     return {
         **asdict(claim),
         "compare": ", ".join(claim.compared),
@@ -245,8 +292,8 @@ def _row(claim: Claim, estimate: Estimate, *, subjects: int, cases: int) -> dict
         "difference": value,
         "lower": lower,
         "upper": upper,
-        "subjects": subjects,
-        "cases": cases,
+        "subjects": found.subjects,
+        "cases": found.cases,
         "verdict": verdict(lower, upper, claim),
     }
 

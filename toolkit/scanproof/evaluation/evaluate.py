@@ -58,6 +58,7 @@ def evaluate(
     interval: Interval = "expanded",
     resamples: int = 1000,
     sensitivity: float = 0.9,
+    given: pd.DataFrame | None = None,
 ) -> Evaluation:
     """Every number of a study, with its interval, in tidy tables.
 
@@ -83,6 +84,9 @@ def evaluate(
         interval: see :class:`~scanproof.evaluation.bootstrap.Bootstrap`.
         resamples: replicates of every value, at least 100.
         sensitivity: that operating points reach on clean validation cases, in (0, 1].
+        given: operating points that came with classifiers; see
+            :func:`~scanproof.evaluation.chains.operating_points`. Metrics at an operating point have no row where a
+            chain has none.
 
     Returns:
         The results table, valid under :func:`~scanproof.evaluation.table.results_schema`, and the comparisons of
@@ -115,7 +119,8 @@ def evaluate(
         parts += [cases.assign(n=1), quality_rows(cases, bootstrap)]
     comparisons = pd.DataFrame()
     if not predictions.empty:
-        rows, comparisons = chain_tables(_checked_predictions(predictions, study), bootstrap, sensitivity=sensitivity)
+        table = _checked_predictions(predictions, study)
+        rows, comparisons = chain_tables(table, bootstrap, sensitivity=sensitivity, given=given)
         parts.append(rows)
     results = conform(pd.concat([part.assign(study=study) for part in parts], ignore_index=True), RESULT_COLUMNS)
     return Evaluation(
@@ -125,7 +130,7 @@ def evaluate(
 
 
 def chain_tables(
-    predictions: pd.DataFrame, bootstrap: Bootstrap, *, sensitivity: float
+    predictions: pd.DataFrame, bootstrap: Bootstrap, *, sensitivity: float, given: pd.DataFrame | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows of the results table about classification, and the comparisons, both without the study.
 
@@ -134,7 +139,7 @@ def chain_tables(
             :func:`~scanproof.evaluation.chains.operating_points`.
     """
     grids = reading_grids(predictions)
-    thresholds = operating_points(predictions, sensitivity=sensitivity)
+    thresholds = operating_points(predictions, sensitivity=sensitivity, given=given)
     sites = site_counts(grids)
     chains = list(read_chains(grids, thresholds, bootstrap, sensitivity=sensitivity))
     curves = [curve_rows(chain, sites, bootstrap) for chain in chains]

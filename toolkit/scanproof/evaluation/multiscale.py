@@ -81,7 +81,7 @@ def ms_ssim(image: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
     weights = MS_SSIM_WEIGHTS[: ms_ssim_scales(*image.shape[-2:])]
     shares = [weight / sum(weights) for weight in weights]
     values = MultiScaleSSIMMetric(2, data_range=1.0, weights=shares, reduction="none")(image, reference)
-    return cast("torch.Tensor", values).reshape(-1)
+    return cast("torch.Tensor", values).reshape(-1).clamp(max=1.0)  # rounding of identical images exceeds it
 
 
 def vif(image: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
