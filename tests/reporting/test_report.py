@@ -159,7 +159,7 @@ def test_a_study_of_normalizations_has_all_its_sections(
     path = write_report(tmp_path / "a.html", **tables, provenance=facts, **everything(compared, [panel_of()]))
     page = Page(path.read_text(encoding="utf-8"))
     assert [attributes["id"] for attributes in page.all("section")] == [
-        name for name in TITLES if name not in ("claims", "quality", "images")
+        name for name in TITLES if name not in ("verdict", "claims", "quality", "images")
     ]
     for words in (
         "Group norm lost less AUROC than batch norm under shift, on the mean of all shifts and severities,",
@@ -214,7 +214,7 @@ def test_images_of_subjects_need_permission(write: Any, standard: Any, panel_of:
 
 
 def test_measured_data_of_a_site_carry_no_demo_warnings(write: Any, standard: Any) -> None:
-    page = Page(write(standard, data_kind="nifti", kspace="measured", level=0.9).read_text(encoding="utf-8"))
+    page = Page(write(standard, data_kind="volumes", kspace="measured", level=0.9).read_text(encoding="utf-8"))
     assert "synthetic" not in page.text
     assert "demonstration" not in page.text
     assert "not for clinical use" in page.text

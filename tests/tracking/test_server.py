@@ -20,7 +20,7 @@ from scanproof.errors import ScanproofError
 from scanproof.tracking.client import connect
 from scanproof.tracking.experiment import prepare
 from scanproof.tracking.model import TrackedStudy
-from scanproof.tracking.register import NewVersion, register_version
+from scanproof.tracking.register import NewVersion, register_versions
 from scanproof.tracking.registry import fetch, find_version
 from scanproof.tracking.server import serve_ui, study_addresses, ui_address, ui_command
 from scanproof.tracking.study_log import log_study
@@ -134,9 +134,9 @@ def test_models_come_back_from_a_server(
         tags={"model_sha256": record.model_sha256, "method": "unet", "options": "{}"},
         description="a network",
     )
-    version, is_new = register_version(new, uri=server.address)
+    ((version, is_new),) = register_versions([new], uri=server.address)
     assert (version.uri, is_new) == ("models:/knee.unet/1", True)
-    assert register_version(new, uri=server.address) == (version, False)
+    assert register_versions([new], uri=server.address) == [(version, False)]
     assert find_version(server.address, "knee.unet", number="1") == version
     copy = fetch(server.address, version, downloads=tmp_path / "models")
     assert {path.name: path.read_bytes() for path in copy.iterdir()} == {

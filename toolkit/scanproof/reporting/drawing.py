@@ -59,7 +59,7 @@ def curve_grid(
             continue
         for number, chain in enumerate(lines.values()):
             _draw_line(axes, curves.get(CurveKey(name, chain, places[i]), {}), series_style(number))
-        _dress(axes, title=f"{shift_name(places[i].shift)}, {site_name(places[i].site)}")
+        dress(axes, title=f"{shift_name(places[i].shift)}, {site_name(places[i].site)}")
         if wording.chance is not None:
             axes.axhline(wording.chance, color=GREY, linewidth=1.2, linestyle=GUESSING, zorder=0.9)
         axes.set(ylim=limits, xlim=(-0.3, last + 0.3), xticks=range(last + 1))
@@ -120,7 +120,8 @@ def _draw_line(axes: Axes, curve: Curve, style: SeriesStyle) -> None:
     )
 
 
-def _dress(axes: Axes, *, title: str) -> None:
+def dress(axes: Axes, *, title: str) -> None:
+    """Title, frame and grid of one plot."""
     axes.set_title(title, fontsize=10, color=INK, loc="left", parse_math=False)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GREY)

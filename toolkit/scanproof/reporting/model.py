@@ -68,8 +68,8 @@ class Provenance:
         code_version: version of scanproof, with the commit where known.
         versions: library name to version.
         command: the command line that made the report.
-        data_kind: ``"demo"`` for the built-in simulated cohort, ``"nifti"`` for a site's own volumes,
-            ``"images"`` for its single images.
+        data_kind: ``"demo"`` for the built-in simulated cohort, ``"volumes"`` for a site's own volumes,
+            ``"images"`` for its single images, ``"kspace"`` for its raw data.
         kspace: ``"synthetic"`` when k-space was computed from magnitude images, ``"measured"`` otherwise.
         show_images: whether images of subjects may appear in the report.
         created: ISO 8601 date and time.
@@ -90,7 +90,7 @@ class Provenance:
     code_version: str
     versions: Mapping[str, str]
     command: str
-    data_kind: Literal["demo", "nifti", "images"]
+    data_kind: Literal["demo", "volumes", "images", "kspace"]
     kspace: Literal["synthetic", "measured"]
     show_images: bool
     created: str

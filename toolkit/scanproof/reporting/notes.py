@@ -12,16 +12,22 @@ from scanproof.reporting.model import Provenance
 from scanproof.reporting.tables import FlowRow, smallest_test
 from scanproof.reporting.vocabulary import counted, joined, metric, norm_label, plain
 
-#: the sentence that stands at the top of every report
+#: the sentence that stands at the top of every report of simulated k-space
 NOT_CLINICAL = "Simulated, not scanner-acquired; not for clinical use."
+#: the sentence that stands at the top of every report, by where the k-space comes from
+WARNINGS = {
+    "synthetic": NOT_CLINICAL,
+    "measured": "Shifts are simulated on scanner-acquired k-space; not for clinical use.",
+}
 
 
 #: what the data are
 DATA_KINDS = {
     "demo": "The cohort is the built-in demonstration, made by computer; it holds no patients.",
-    "nifti": "The images are the sites' own.",
+    "volumes": "The images are the sites' own.",
     "images": "The images are the sites' own, single files that do not tell the size of a pixel: millimetres are "
     "nominal.",
+    "kspace": "The data are the sites' own raw data.",
 }
 #: where the k-space comes from
 KSPACE = {
@@ -91,6 +97,12 @@ def limits(
         found.append(
             "The k-space is synthetic: it was computed from magnitude images. Phase, noise and coil effects of a "
             "real acquisition are modelled, not measured, and reconstructions may look better than on measured data."
+        )
+    else:
+        found.append(
+            "The k-space was measured fully sampled, and lines were left out afterwards: a scanner that leaves them "
+            "out may time, trigger and excite differently. The references hold the noise of the measurement, which a "
+            "reconstruction that removes noise is scored down for."
         )
     if smallest := smallest_test(flow):
         site, counts = smallest

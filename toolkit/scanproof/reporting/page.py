@@ -16,7 +16,7 @@ from scanproof.reporting.embedding import content_policy, page_environment, reso
 from scanproof.reporting.headline import headline
 from scanproof.reporting.intervals import interval_chart
 from scanproof.reporting.model import SPLITS, ImagePanel, Provenance
-from scanproof.reporting.notes import NOT_CLINICAL, glossary, limits, scope
+from scanproof.reporting.notes import WARNINGS, glossary, limits, scope
 from scanproof.reporting.pictures import error_scale, error_window, gallery
 from scanproof.reporting.plots import image_group, reading_group
 from scanproof.reporting.ranking import has_readings, rank_chains, worst_loss
@@ -26,6 +26,7 @@ from scanproof.reporting.sections.layers import MEASURES
 from scanproof.reporting.sections.parts import gather, p_words
 from scanproof.reporting.style import WIDTH
 from scanproof.reporting.tables import flow_rows, flow_splits, operating_rows, ranking_rows
+from scanproof.reporting.verdict import VerdictPanel
 from scanproof.reporting.vocabulary import (
     image_label,
     metric,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 #: identifier and title of every section, in the order of the page
 TITLES = {
+    "verdict": "Verdict",
     "finding": "Finding",
     "claims": "Claims",
     "tested": "What was tested, on whom",
@@ -74,6 +76,7 @@ def render(
     comparisons: pd.DataFrame | None = None,
     layers: pd.DataFrame | None = None,
     failures: Sequence[ImagePanel] = (),
+    verdict: VerdictPanel | None = None,
 ) -> str:
     """The report as text; the same input gives the same text.
 
@@ -86,6 +89,7 @@ def render(
         comparisons: of normalizations.
         layers: drift of the networks' layers.
         failures: image examples of cases that shift misleads.
+        verdict: of the protocol that the study follows.
     """
     from plotly.offline import get_plotlyjs
 
@@ -108,6 +112,7 @@ def render(
         sensitivity=provenance.sensitivity,
     )
     sections = _sections(
+        verdict=verdict is not None,
         claims=claims is not None and len(claims) > 0,
         norms=parts.compares,
         curves=any(group.name == "reading" for group in groups),
@@ -125,13 +130,14 @@ def render(
         .get_template("report.html.j2")
         .render(
             provenance=provenance,
-            warning=NOT_CLINICAL,
+            warning=WARNINGS[provenance.kspace],
             headline=headline(
                 ranking,
                 worst_loss(curves, best, ranking.metric),
                 level=provenance.level,
                 trainings=trainings,
             ),
+            verdict=verdict,
             claims=[] if claims is None else claim_rows(claims),
             reads=reads,
             scope=scope(results, curves, provenance),

@@ -11,6 +11,7 @@ import pandas as pd
 from scanproof.evaluation.table import check_table, predictions_schema, results_schema
 from scanproof.reporting.model import ImagePanel, Provenance
 from scanproof.reporting.page import render
+from scanproof.reporting.verdict import VerdictPanel
 
 
 def write_report(
@@ -24,6 +25,7 @@ def write_report(
     comparisons: pd.DataFrame | None = None,
     layers: pd.DataFrame | None = None,
     failures: Sequence[ImagePanel] = (),
+    verdict: VerdictPanel | None = None,
 ) -> Path:
     """Write the report of a study.
 
@@ -42,6 +44,7 @@ def write_report(
         layers: drift of the networks' layers, if it was measured
             (:func:`~scanproof.reporting.sections.layers.drifts` names the columns).
         failures: image examples of cases that shift misleads; left out unless ``provenance.show_images``.
+        verdict: of the protocol that the study follows, if it follows one; stands on top.
 
     Returns:
         The path written to.
@@ -79,7 +82,21 @@ def write_report(
         comparisons=comparisons,
         layers=layers,
         failures=failures,
+        verdict=verdict,
     )
+    return write_page(path, page)
+
+
+def write_page(path: Path | str, page: str) -> Path:
+    """Write the text of a page, which appears under its name only when it is complete.
+
+    Args:
+        path: where to write; the folder is made when missing.
+        page: its text.
+
+    Returns:
+        The path written to.
+    """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     # beside the target, because a file can only be renamed in one step on the same file system

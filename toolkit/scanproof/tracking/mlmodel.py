@@ -1,4 +1,4 @@
-"""The file ``MLmodel`` of a saved reconstruction: what MLflow shows of it, and nothing that it could run."""
+"""The file ``MLmodel`` of a saved network: what MLflow shows of it, and nothing that it could run."""
 
 from __future__ import annotations
 
@@ -41,7 +41,28 @@ def reconstruction_signature(dimensions: int) -> ModelSignature:
     return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))
 
 
-def write_mlmodel(folder: Path, description: Mapping[str, object], *, weights: Path, dimensions: int) -> None:
+def classification_signature(dimensions: int, *, targets: int) -> ModelSignature:
+    """Input and output of a classifier; ``-1`` is an axis of any length.
+
+    Args:
+        dimensions: 2 for slices, 3 for volumes.
+        targets: number of probabilities of a case.
+
+    Example:
+        >>> str(classification_signature(2, targets=3).outputs)
+        "['probability': Tensor('float64', (-1, 3))]"
+    """
+    import_mlflow()
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import Schema, TensorSpec
+
+    images = TensorSpec(np.dtype("float32"), (-1, 1, *(-1,) * dimensions), "image")
+    read = TensorSpec(np.dtype("float64"), (-1, targets), "probability")
+    return ModelSignature(inputs=Schema([images]), outputs=Schema([read]))
+
+
+def write_mlmodel(folder: Path, description: Mapping[str, object], *, weights: Path, signature: ModelSignature) -> None:
     """Write the file that makes a folder an MLflow model of the flavour ``scanproof``.
 
     It names no loader, so that MLflow itself can show the model but has nothing to execute.
@@ -50,9 +71,8 @@ def write_mlmodel(folder: Path, description: Mapping[str, object], *, weights: P
         folder: folder of the model.
         description: content of the flavour, in plain YAML types.
         weights: file whose size MLflow shows.
-        dimensions: 2 for a method that reconstructs slices, 3 for volumes.
+        signature: inputs and outputs.
     """
-    signature = reconstruction_signature(dimensions)
     from mlflow.models import Model
 
     model = Model(signature=signature, model_size_bytes=weights.stat().st_size)

@@ -73,6 +73,7 @@ class TrackedStudy:
         claims: what the results say of the study's claims, if it makes any.
         protocol: name of the frozen protocol, if the study follows one.
         protocol_sha256: hash of that protocol.
+        tags: further tags of the runs of sites, e.g. the verdict.
         definition: the resolved definition; its leaves become the parameters of the site runs.
         lock_file: ``study.lock.yaml``.
         report: HTML report.
@@ -81,6 +82,7 @@ class TrackedStudy:
         predictions: per-case probabilities, ``PREDICTION_COLUMNS``; empty for a study without classification.
         comparisons: normalizations against each other, ``COMPARISON_COLUMNS``.
         layers: how far the layers of classifiers drift.
+        kspace: ``"synthetic"`` when k-space was computed from magnitude images, ``"measured"`` otherwise.
         cohorts: site to one row a case: pseudonymous ids, labels and, if there is a column ``split``, whether the
             case was for ``train``, ``val`` or ``test``. Of these tables MLflow stores names of columns and numbers
             of rows, not the rows.
@@ -107,7 +109,9 @@ class TrackedStudy:
     claims: pd.DataFrame | None = None
     protocol: str | None = None
     protocol_sha256: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
     figures: Mapping[str, Figure] = field(default_factory=dict)
+    kspace: Literal["synthetic", "measured"] = "synthetic"
     cohorts: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     training: Sequence[TrainingRecord] = ()
 

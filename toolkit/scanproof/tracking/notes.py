@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import pandas as pd
 
@@ -21,15 +22,25 @@ _COLUMNS = {
     "ssim_shifted": "under shift",
 }
 _INTERVALS = ("auroc_shifted", "change_to_batch")
-_SIMULATED = "Simulated, not scanner-acquired; not for clinical use."
+#: the sentence at the end of every note, by where the k-space comes from
+_WARNINGS = {
+    "synthetic": "Simulated, not scanner-acquired; not for clinical use.",
+    "measured": "Shifts are simulated on scanner-acquired k-space; not for clinical use.",
+}
 
 
-def site_note(chains: Mapping[str, Sequence[Point]], claims: pd.DataFrame) -> str:
+def site_note(
+    chains: Mapping[str, Sequence[Point]],
+    claims: pd.DataFrame,
+    *,
+    kspace: Literal["synthetic", "measured"] = "synthetic",
+) -> str:
     """What the page of a site's run says about it.
 
     Args:
         chains: label of each chain, the best first, to its points.
         claims: those about this site, as they were judged; may be empty.
+        kspace: where the k-space comes from.
     """
     best, values = next((label, _values(points)) for label, points in chains.items())
     scores = {"auroc_shifted": "mean AUROC under shift", "ssim_shifted": "mean SSIM under shift"}
@@ -44,13 +55,18 @@ def site_note(chains: Mapping[str, Sequence[Point]], claims: pd.DataFrame) -> st
         "step is the severity, and step 0 is the clean condition. To compare chains, open the chart view of the runs, "
         "unfold this one and search for a curve, such as `ghosting/auroc$`. `report.html` and the tables are among the "
         "artifacts; the views of the experiment list chains, sites and trained networks.",
-        _SIMULATED,
+        _WARNINGS[kspace],
     ]
     return "\n\n".join(parts)
 
 
 def chain_note(
-    chain: Chain, points: Sequence[Point], *, trainings: Mapping[str, TrainingRecord], experiment_id: str
+    chain: Chain,
+    points: Sequence[Point],
+    *,
+    trainings: Mapping[str, TrainingRecord],
+    experiment_id: str,
+    kspace: Literal["synthetic", "measured"] = "synthetic",
 ) -> str:
     """What the page of a chain's run says: its numbers, and which trainings are behind it.
 
@@ -59,13 +75,14 @@ def chain_note(
         points: of its run.
         trainings: run of each training of the study.
         experiment_id: of the experiment, for links.
+        kspace: where the k-space comes from.
     """
     parts = [_table({"this chain": points})]
     behind = {run: record for run, record in trainings.items() if is_behind(record, chain)}
     if behind:
         links = [f"- [{record.name}](#/experiments/{experiment_id}/runs/{run})" for run, record in behind.items()]
         parts.append("Trained networks:\n\n" + "\n".join(links))
-    return "\n\n".join([*parts, _SIMULATED])
+    return "\n\n".join([*parts, _WARNINGS[kspace]])
 
 
 def is_behind(record: TrainingRecord, chain: Chain) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from scanproof.tracking.client import connect, environment
 from scanproof.tracking.experiment import prepare
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 #: tags that tell whether a version is the same network
-_IDENTITY = ("model_sha256", "method", "options")
+_IDENTITY = ("model_sha256", "method", "network", "norm", "options")
+Identity = tuple[str | None, ...]
 _VERSIONS = "mlflow.modelVersions"
 
 
@@ -31,10 +32,13 @@ class NewVersion:
         folder: of the saved model.
         experiment: study whose training it is.
         training: the training itself; tracked with the version if it was not before.
-        tags: of the version; ``model_sha256``, ``method`` and ``options`` tell it from others.
+        tags: of the version; ``model_sha256``, ``method`` or ``network`` and ``norm``, and ``options`` tell it from
+            others.
         description: what its page says.
         about: what the page of the registered model says, where that is new.
         params: what MLflow lists as the model's parameters.
+        kind: what the model does.
+        alias: moved to the version where that is new.
     """
 
     name: str
@@ -45,30 +49,56 @@ class NewVersion:
     description: str
     about: str = ""
     params: Mapping[str, str] = field(default_factory=dict)
+    kind: Literal["reconstruction", "classifier"] = "reconstruction"
+    alias: str | None = None
 
 
-def register_version(new: NewVersion, *, uri: str, artifact_root: Path | None = None) -> tuple[Version, bool]:
-    """Register a saved model as the next version, unless one with the same weights, method and options exists.
+def register_versions(
+    versions: Sequence[NewVersion], *, uri: str, artifact_root: Path | None = None
+) -> list[tuple[Version, bool]]:
+    """Register saved models as the next versions, but those of which one with the same weights and method exists.
 
     Args:
-        new: the model.
+        versions: the models, all of one experiment.
         uri: tracking URI.
         artifact_root: see :func:`scanproof.tracking.experiment.prepare`.
 
     Returns:
-        The version, and whether it is new.
+        The version of each, and whether it is new.
 
     Raises:
-        ScanproofError: the database or server cannot be used, or refuses the model.
+        ScanproofError: the database or server cannot be used, or refuses a model.
     """
-    experiment_id = prepare(uri, experiment=new.experiment, artifact_root=artifact_root)
+    if not versions:
+        return []
+    experiment_id = prepare(uri, experiment=versions[0].experiment, artifact_root=artifact_root)
+    found: list[tuple[Version, bool]] = []
     with connect(uri) as client:
-        _create_model(client, new)
-        for version in list_versions(client, new.name):
-            if all(version.tags.get(key) == new.tags[key] for key in _IDENTITY):
-                return read_version(client, version), False
-        run_id = log_records(client, experiment_id, [new.training])[new.training.key]
-        return _create_version(client, new, experiment_id=experiment_id, run_id=run_id), True
+        there = {name: _versions(client, name, versions) for name in dict.fromkeys(new.name for new in versions)}
+        fresh = [new for new in versions if _identity(new.tags) not in there[new.name]]
+        runs = log_records(client, experiment_id, [new.training for new in fresh])
+        for new in versions:
+            version, known = there[new.name].get(_identity(new.tags)), True
+            if version is None:
+                version, known = (
+                    _create_version(client, new, experiment_id=experiment_id, run_id=runs[new.training.key]),
+                    False,
+                )
+                there[new.name][_identity(new.tags)] = version
+            if new.alias is not None and not known:
+                client.set_registered_model_alias(new.name, new.alias, str(version.number))
+            found.append((version, not known))
+    return found
+
+
+def _versions(client: MlflowClient, name: str, versions: Sequence[NewVersion]) -> dict[Identity, Version]:
+    """The versions of a registered model, which is made where it is new, by what tells them apart."""
+    _create_model(client, next(new for new in versions if new.name == name))
+    return {_identity(one.tags): read_version(client, one) for one in reversed(list_versions(client, name))}
+
+
+def _identity(tags: Mapping[str, str]) -> Identity:
+    return tuple(tags.get(key) for key in _IDENTITY)
 
 
 def _create_model(client: MlflowClient, new: NewVersion) -> None:
@@ -91,7 +121,7 @@ def _create_version(client: MlflowClient, new: NewVersion, *, experiment_id: str
         source_run_id=run_id,
         tags={**new.tags, "mlflow.note.content": new.description},
         params=dict(new.params),
-        model_type="reconstruction",
+        model_type=new.kind,
     )
     try:
         with environment(MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false"):

@@ -83,6 +83,8 @@ def log_study(tracked: TrackedStudy, *, uri: str, artifact_root: Path | None = N
         trainings = {runs_of_keys[record.key]: record for record in tracked.training}
         _set_views(client, experiment_id, tracked)
         identity = {"study_sha256": tracked.study_sha256, "results_sha256": tracked.results_sha256}
+        if tracked.protocol_sha256 is not None:
+            identity["protocol_sha256"] = tracked.protocol_sha256
         logged: dict[str, str] = {}
         for site in tracked.sites:
             runs = find_runs(client, experiment_id, {KIND: _kind(site), "site": site, **identity})
@@ -125,7 +127,9 @@ def _log_site(
     common = {"site": site, **identity, "code_version": tracked.code_version}
     tags = common | _provenance(tracked, site) | {KIND: _kind(site), "best_chain": labels[summary.ranking[0]]}
     tags |= _findings(rows, summary) | claim_tags(claims)
-    tags["mlflow.note.content"] = site_note({labels[chain]: points[chain] for chain in summary.ranking}, claims)
+    tags["mlflow.note.content"] = site_note(
+        {labels[chain]: points[chain] for chain in summary.ranking}, claims, kspace=tracked.kspace
+    )
     name = "all sites" if site == ALL_SITES else site
     with open_run(client, experiment_id, name=name, tags=tags) as parent:
         log_params(client, parent, flatten(tracked.definition))
@@ -138,7 +142,7 @@ def _log_site(
             kind = "chain" if chain.classifier else "reconstruction"
             nested = common | chain.facts() | {KIND: kind} | chain_tags(chains[chain], differences[chain])
             nested["mlflow.note.content"] = chain_note(
-                chain, points[chain], trainings=trainings, experiment_id=experiment_id
+                chain, points[chain], trainings=trainings, experiment_id=experiment_id, kspace=tracked.kspace
             )
             with open_run(client, experiment_id, name=labels[chain], tags=nested, parent=parent) as run_id:
                 log_params(client, run_id, {"site": site, **chain.facts()})
@@ -178,8 +182,9 @@ def _provenance(tracked: TrackedStudy, site: str) -> dict[str, str]:
         "protocol": tracked.protocol,
         "protocol_sha256": tracked.protocol_sha256,
         "data_sha256": tracked.data_sha256.get(site),
+        "kspace": tracked.kspace,
     }
-    return {key: value for key, value in facts.items() if value is not None}
+    return {**tracked.tags, **{key: value for key, value in facts.items() if value is not None}}
 
 
 @contextmanager
