@@ -7,19 +7,23 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import scanproof
-from scanproof.study.fingerprint import ROOMS, code_fingerprint
-from scanproof.study.plan import KINDS
-from scanproof.study.tasks import FUNCTIONS
+from scanproof.errors import ScanproofError
+from scanproof.study.executor import count_by_kind, request_for
+from scanproof.study.fingerprint import code_fingerprint
+from scanproof.study.kinds import KINDS, Kind, add_kinds, find_kind
+from scanproof.study.plan import Task
 
 PRINT = """
 import json
-from scanproof.study.fingerprint import ROOMS, code_fingerprint, code_version
-print(json.dumps({"version": code_version()} | {kind: code_fingerprint(kind) for kind in ROOMS}))
+from scanproof.study.fingerprint import code_fingerprint, code_version
+from scanproof.study.kinds import KINDS
+print(json.dumps({"version": code_version()} | {kind: code_fingerprint(kind) for kind in KINDS}))
 """
 
 
@@ -44,7 +48,9 @@ def before(copy: Path) -> dict[str, str]:
 
 
 def test_every_kind_of_task_has_a_function_and_a_fingerprint_of_its_own(before: dict[str, str]) -> None:
-    assert set(KINDS) == set(FUNCTIONS) == set(ROOMS)
+    for kind in KINDS.values():
+        module, _, name = kind.function.partition(":")
+        assert callable(getattr(import_module(module), name))
     assert {kind: code_fingerprint(kind) for kind in KINDS} == {kind: before[kind] for kind in KINDS}
     assert len(set(before.values())) == len(KINDS) + 1
 
@@ -76,3 +82,20 @@ def test_a_change_asks_anew_for_what_runs_the_code(
         path.write_text(source)
     assert {kind for kind in KINDS if after[kind] != before[kind]} == changed
     assert after["version"] != before["version"]
+
+
+def test_a_room_above_adds_kinds_of_its_own() -> None:
+    """A task of an added kind has a key, and the request tells a worker where its function is."""
+    kind = Kind(function="json:dumps", sources=("physics",), libraries=("numpy",), cost=2)
+    add_kinds({"test_fingerprint": kind})
+    add_kinds({"test_fingerprint": kind})
+    task = Task("test_fingerprint", {"threads": 1})
+    assert find_kind("test_fingerprint") == kind
+    assert request_for(task)["function"] == "json:dumps"
+    assert task.key != Task("judge", {"threads": 1}).key
+    assert count_by_kind([task])["test_fingerprint"] == 1
+    for name in ("test_fingerprint", "cohort"):
+        with pytest.raises(ScanproofError, match=f"^{name}: kind of a task must have a name of its own"):
+            add_kinds({name: Kind(function="json:loads", sources=(), libraries=(), cost=1)})
+    with pytest.raises(ScanproofError, match=r"unknown kind of task, got 'judgee' \(did you mean 'judge'"):
+        find_kind("judgee")

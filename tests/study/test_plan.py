@@ -6,7 +6,8 @@ import pytest
 
 from scanproof.errors import ScanproofError
 from scanproof.study.executor import count_by_kind, missing_tasks
-from scanproof.study.fingerprint import ROOMS, code_fingerprint, code_version
+from scanproof.study.fingerprint import code_fingerprint, code_version
+from scanproof.study.kinds import KINDS
 from scanproof.study.load import load_study
 from scanproof.study.plan import Plan, make_plan
 from scanproof.study.record import training_name
@@ -32,6 +33,7 @@ def test_counts_by_hand(planned) -> None:
         "cohort": 2,
         "fit_reconstruction": 1,
         "load_reconstruction": 0,
+        "load_classifier": 0,
         "reconstruct": 19,
         "train_classifier": 4,
         "predict": 72,
@@ -91,7 +93,7 @@ def test_another_seed_trains_the_same_method_again(planned, small) -> None:
 def test_another_name_or_interval_changes_the_evaluation_alone(planned) -> None:
     first = planned()
     for other in (planned(name="other"), planned(evaluation={"resamples": 200})):
-        changed = {t.kind for t in other.tasks} - {kind for kind in ROOMS if keys(first, kind) == keys(other, kind)}
+        changed = {t.kind for t in other.tasks} - {kind for kind in KINDS if keys(first, kind) == keys(other, kind)}
         assert changed == {"evaluate"}
 
 
@@ -152,6 +154,7 @@ def test_a_shift_of_the_acquisition_trains_nothing(planned, small, shift: dict, 
         "cohort": cohorts,
         "fit_reconstruction": 0,
         "load_reconstruction": 0,
+        "load_classifier": 0,
         "reconstruct": 4,  # two sites, two methods
         "train_classifier": 0,
         "predict": 16,
@@ -227,6 +230,6 @@ def test_verdicts_that_are_kept_do_not_stand_for_the_tables(planned, claims, tmp
 
 
 def test_fingerprints_follow_the_code_behind_a_kind() -> None:
-    assert len({code_fingerprint(kind) for kind in ROOMS}) == len(ROOMS)
+    assert len({code_fingerprint(kind) for kind in KINDS}) == len(KINDS)
     assert code_version() == code_version()
     assert "+" in code_version()

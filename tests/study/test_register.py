@@ -143,9 +143,14 @@ def test_the_registry_tells_where_a_network_comes_from(lab: Lab) -> None:
         runs = find_runs(client, experiment, {KIND: "training"})
         (run,) = [run for run in runs if run.info.run_id == version.run_id]
         (logged,) = client.search_logged_models([experiment], filter_string="name = 'gleam'")
-        assert [output.model_id for output in client.get_run(run.info.run_id).outputs.model_outputs] == [
-            logged.model_id
-        ]
+        (own,) = client.search_logged_models([experiment], filter_string="name = 'tiny-unrolled'")
+        outputs = client.get_run(run.info.run_id).outputs.model_outputs
+        # the run has registered it by itself, and the command under another name
+        assert {output.model_id for output in outputs} == {logged.model_id, own.model_id}
+        assert (
+            client.get_model_version_by_alias("tiny-unrolled", "R2").tags["model_sha256"]
+            == version.tags["model_sha256"]
+        )
     lock = yaml.safe_load((lab.root / "studies" / "tiny" / "study.lock.yaml").read_text())
     tags = version.tags
     assert tags["model_sha256"] == run.data.tags["model_sha256"]
@@ -187,7 +192,7 @@ def test_a_folder_serves_as_well_as_the_registry(lab: Lab) -> None:
     [
         (
             "models:/gleem/1",
-            r"unknown registered model, got 'gleem' \(did you mean 'gleam'\? known: gleam, tiny-unet\)",
+            r"unknown registered model, got 'gleem' \(did you mean 'gleam'\? known: gleam, tiny-unet, tiny-unrolled\)",
         ),
         ("models:/gleam/7", r"unknown version of registered model 'gleam', got '7' \(known: 1\)"),
         ("models:/gleam/latest", r"unknown version of registered model 'gleam', got 'latest'"),
@@ -227,7 +232,9 @@ def test_a_registered_pickle_is_refused_and_never_executed(lab: Lab, tmp_path: P
     with connect(lab.uri) as client:
         client.create_registered_model("function")
         client.create_model_version("function", source=folder.as_uri())
-    with pytest.raises(ScanproofError, match=r"python_model.pkl: must not be in a saved model.*would execute code"):
+    with pytest.raises(
+        ScanproofError, match=r"must be trusted to be opened, because that executes code.*MLflow unpickles"
+    ):
         lab.load(reconstruction=[{"name": "mine", "model": "models:/function/1"}])
     assert not marker.exists()
 

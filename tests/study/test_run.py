@@ -236,7 +236,10 @@ def test_damaged_results_are_computed_again(finished: Path, output: Path) -> Non
     ("change", "message"),
     [
         ({"sede": 1}, r"scanproof: error: .*small.yaml: sede: unknown key, got 'sede' \(did you mean 'seed'"),
-        ({"data": {"kind": "nifti", "manifest": "none.csv"}}, r"none.csv: data.manifest: manifest must be an existing"),
+        (
+            {"data": {"kind": "volumes", "manifest": "none.csv"}},
+            r"none.csv: data.manifest: manifest must be an exist",
+        ),
         ({"acquisition": {"accelerations": [2], "center_fraction": 0.9}}, r"scanproof: error: .*centre|center"),
     ],
 )

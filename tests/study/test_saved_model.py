@@ -278,8 +278,8 @@ def test_networks_for_volumes(tmp_path: Path) -> None:
         ({"weights_from": "unet"}, r"reconstruction\[0\]: weights_from: must not stand beside model"),
         ({"model": "none"}, r"reconstruction\[0\].model: .*none: model must be an existing folder"),
         ({"model": "models:/unet"}, r"model: must be models:/NAME/VERSION or models:/NAME@ALIAS, got 'models:/unet'"),
-        ({"model": "saved/MLmodel"}, "must be a folder that scanproof register has written"),
-        ({"model": "net.pth"}, r"net.pth: .*would execute code when it is read"),
+        ({"model": "saved/MLmodel"}, "saved/MLmodel: model must be a file of a known format, and whole"),
+        ({"model": "net.pth"}, r"net.pth: model must not be an empty file"),
     ],
 )
 def test_wrong_models_in_a_study(folder: Path, small: dict, write_study: Write, plan: dict, message: str) -> None:

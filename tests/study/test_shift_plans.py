@@ -126,7 +126,7 @@ def test_names_of_shifts_and_compositions_stand_once(conditions) -> None:
 
 @pytest.mark.parametrize("name", ["contrast", "anatomy"])
 def test_what_renders_subjects_again_is_refused_for_images_of_patients(conditions, name: str) -> None:
-    data = {"kind": "nifti", "manifest": "cohort.csv"}
+    data = {"kind": "volumes", "manifest": "cohort.csv"}
     own = rf"shifts\[1\]: needs the demo cohort: .*got '{name}' \(test another site of your own data"
     for shift in ({"name": name}, {"name": "a", "compose": [{"name": name, "severity": 1}, COMPOSE[0]]}):
         with pytest.raises(ScanproofError, match=own):

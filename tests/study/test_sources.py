@@ -176,7 +176,7 @@ def test_manifests_say_whose_images_they_are(folder: Path, write_study, small) -
 
 
 def test_what_a_section_of_another_kind_hands_on(folder: Path, write_study, small, tmp_path: Path) -> None:
-    own = {"kind": "nifti", "manifest": "a.csv", "matrix": [40, 40], "spacing": [3, 3], "coils": 4, "slices": 9}
+    own = {"kind": "volumes", "manifest": "a.csv", "matrix": [40, 40], "spacing": [3, 3], "coils": 4, "slices": 9}
     data = load(write_study, small, folder, data={**own, "training_sites": ["x"]}).data
     assert (data.kind, data.matrix, data.coils, data.training_sites) == ("images", (40, 40), 4, None)
     assert data.spacing == (1, 1)

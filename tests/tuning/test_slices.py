@@ -84,6 +84,6 @@ def test_study_without_validation_slices(lab, tmp_path: Path, study_of: Callable
         )
         rows.append({"subject": subject, "site": "here", "path": f"{subject}.nii", "split": split})
     pd.DataFrame(rows).to_csv(tmp_path / "cohort.csv", index=False)
-    data = {"kind": "nifti", "manifest": str(tmp_path / "cohort.csv"), "root": str(tmp_path), "matrix": [32, 28]}
+    data = {"kind": "volumes", "manifest": str(tmp_path / "cohort.csv"), "root": str(tmp_path), "matrix": [32, 28]}
     with pytest.raises(ScanproofError, match="data: study must have validation subjects at a training site"):
         make_search(study_of(data=data), lab.request(), root=tmp_path)

@@ -12,7 +12,7 @@ from scanproof.atlas.anatomy import Anatomy, Slice, Volume, evenly
 from scanproof.data.demo.anatomy import SPACING_MM
 from scanproof.data.demo.generator import demo_cohort
 from scanproof.data.demo.scanner import SCANNERS
-from scanproof.data.nifti import read_volume
+from scanproof.data.volumes import read_volume
 from scanproof.errors import ScanproofError
 from scanproof.evaluation.image_metrics import SSIM_WINDOW
 
@@ -49,7 +49,7 @@ def measured(path: Path | None = None) -> Anatomies:
     """Anatomies for the severity table: several subjects and slices.
 
     Args:
-        path: a NIfTI file; by default the demo subjects of all sites and the MNI152 template.
+        path: a file or folder of a volume; by default the demo subjects of all sites and the MNI152 template.
 
     Raises:
         ScanproofError: unreadable file, or images too small to measure.
@@ -74,7 +74,7 @@ def shown(path: Path | None = None, *, index: int | None = None) -> Anatomies:
     """Anatomies for the gallery: one slice, and one plane of a volume.
 
     Args:
-        path: a NIfTI file; by default a demo subject with a lesion and the MNI152 template.
+        path: a file or folder of a volume; by default a demo subject with a lesion and the MNI152 template.
         index: axial slice of the file, from 0 at the bottom; by default the middle one.
 
     Raises:
@@ -124,12 +124,13 @@ def _template(count: int) -> Volume:
 
 def _read(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
     """Volume (X, Y, Z), right-anterior-superior, not negative, its 99th percentile at one."""
-    data, zooms = read_volume(path)
+    found = read_volume(path)
+    data = found.voxels
     if min(data.shape[:2]) < SSIM_WINDOW:
         raise ScanproofError(
             f"slices must have at least {SSIM_WINDOW} x {SSIM_WINDOW} pixels", file=path, value=data.shape
         )
-    return np.clip(data / np.percentile(data[data > 0], 99), 0, None), zooms
+    return np.clip(data / np.percentile(data[data > 0], 99), 0, None), found.spacing
 
 
 def _axial(data: np.ndarray, zooms: tuple[float, float, float], index: int, *, path: Path) -> Slice:

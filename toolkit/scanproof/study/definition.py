@@ -6,8 +6,6 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from scanproof.classification import CLASSIFIERS
-from scanproof.classification.norms import Norm
 from scanproof.errors import ScanproofError, unknown_name
 from scanproof.evaluation.bootstrap import Bootstrap, Interval
 from scanproof.evaluation.chains import CLASSIFICATION_METRICS
@@ -16,11 +14,13 @@ from scanproof.evaluation.image_metrics import DEFAULT_METRICS, IMAGE_METRICS, c
 from scanproof.evaluation.table import ADVERSARIAL, ALL_SHIFTS, CLEAN
 from scanproof.reconstruction import RECONSTRUCTORS
 from scanproof.study.acquisition_shifts import ACQUIRED, RENDERED, accelerate, check_dimensions
-from scanproof.study.data_plans import AnyData, DemoData, ImageData
+from scanproof.study.classifier_plan import ClassifierPlan
+from scanproof.study.data_plans import AnyData, DemoData, ImageData, KspaceData
+from scanproof.study.external_model import OTHERS, ExternalModel
+from scanproof.study.external_plan import Definition
 from scanproof.study.fields import Model, Options, once, plain_name
 from scanproof.study.model_description import SavedModel
 from scanproof.study.shift_plans import AnyShiftPlan
-from scanproof.transforms import SHIFTS
 
 
 class AcquisitionPlan(Model):
@@ -61,6 +61,10 @@ class ReconstructionPlan(Model):
         "its folder, relative to the study file; method and options come from it",
     )
     model_sha256: str | None = Field(None, description="hash of the weights that the saved reconstruction must have")
+    network_def: Definition | None = Field(
+        None, description="network of the weights of others, state_dict or safetensors: {_target_: class, arguments}"
+    )
+    _external: ExternalModel | None = PrivateAttr(None)
     _saved: SavedModel | None = PrivateAttr(None)
 
     @property
@@ -68,10 +72,16 @@ class ReconstructionPlan(Model):
         """The saved reconstruction that :attr:`model` names, once the study file is loaded."""
         return self._saved
 
-    def with_saved(self, saved: SavedModel | None) -> Self:
-        """The same, and where the saved reconstruction was found; it belongs to the machine, not to the definition."""
+    @property
+    def external(self) -> ExternalModel | None:
+        """The model of another origin that :attr:`model` names, once the study file is loaded."""
+        return self._external
+
+    def with_saved(self, saved: SavedModel | ExternalModel | None) -> Self:
+        """The same, and what :attr:`model` was found to be; it belongs to the machine, not to the definition."""
         plan = self.model_copy()
-        plan._saved = saved
+        plan._saved = saved if isinstance(saved, SavedModel) else None
+        plan._external = saved if isinstance(saved, ExternalModel) else None
         return plan
 
     @model_validator(mode="before")
@@ -86,6 +96,8 @@ class ReconstructionPlan(Model):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
+        if self.method == OTHERS and self.model is None:
+            raise unknown_name("reconstruction", self.method, RECONSTRUCTORS)
         if self.options:
             RECONSTRUCTORS.check_options(self.method, self.options)
         elif self.method not in RECONSTRUCTORS:
@@ -111,86 +123,6 @@ class ReconstructionPlan(Model):
                 value=self.training_seed,
             )
         return self
-
-
-class TrainingPlan(Model):
-    """How a classifier is trained; see :class:`scanproof.training.engine.TrainingOptions`."""
-
-    epochs: int = Field(20, ge=1)
-    batch_size: int = Field(32, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(1e-4, ge=0)
-    patience: int = Field(8, ge=1)
-
-
-class AugmentPlan(Model):
-    """An artifact that training images are given at random."""
-
-    name: str = Field(description="artifact")
-    probability: float = Field(0.2, gt=0, le=1, description="share of the images that get it")
-    severities: tuple[Annotated[int, Field(ge=1, le=5)], Annotated[int, Field(ge=1, le=5)]] = Field(
-        (1, 5), description="lowest and highest, between which whole severities are drawn"
-    )
-
-    @model_validator(mode="after")
-    def _known(self) -> Self:
-        if self.name not in SHIFTS:
-            raise unknown_name("artifact", self.name, SHIFTS)
-        if self.severities[0] > self.severities[1]:
-            raise ScanproofError("first severity must not be above the second", key=self.name, value=self.severities)
-        return self
-
-
-class ClassifierPlan(Model):
-    """One classifier in several normalizations, each trained with several seeds."""
-
-    name: str = Field(description="what results call it; also the network, where `network` does not say another")
-    network: str = Field("", description="registered network; to be given where one stands in a study twice")
-    norms: list[Norm] = Field(
-        ["batch", "group", "layer"],
-        min_length=1,
-        description="normalizations, and rescues of batch normalization: batch_frozen, batch_site, batch_condition and "
-        "batch_entropy; all of one seed start from the same weights and see the same batches",
-    )
-    seeds: list[Annotated[int, Field(ge=0)]] = Field([1], min_length=1, description="one training each")
-    options: Options = Field({})
-    dimensions: Literal[2, 3] = Field(2, description="3: it reads a subject's slices as one volume; all classifiers do")
-    train_on: str = Field(
-        "fully_sampled",
-        description="reconstruction whose clean images it learns from; it is tested behind all, so another one here "
-        "shows the mismatch of classifier and reconstruction",
-    )
-    augment: list[AugmentPlan] = Field([], description="artifacts that training images are given at random")
-    training: TrainingPlan = TrainingPlan()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _network_is_named(cls, content: object) -> object:
-        return {"network": content["name"], **content} if isinstance(content, dict) and "name" in content else content
-
-    @field_validator("name")
-    @classmethod
-    def _plain(cls, name: str) -> str:
-        return plain_name(name)
-
-    @field_validator("augment")
-    @classmethod
-    def _augment_once(cls, plans: list[AugmentPlan]) -> list[AugmentPlan]:
-        once([plan.name for plan in plans], "name")
-        return plans
-
-    @model_validator(mode="after")
-    def _known(self) -> Self:
-        if self.options:
-            CLASSIFIERS.check_options(self.network, self.options)
-        elif self.network not in CLASSIFIERS:
-            raise unknown_name("classifier", self.network, CLASSIFIERS)
-        return self
-
-    @field_validator("norms", "seeds")
-    @classmethod
-    def _unique(cls, values: list[object]) -> list[object]:
-        return once(values, "entry")
 
 
 class EvaluationPlan(Model):
@@ -315,6 +247,24 @@ class Study(Model):
         taken = next((other.options for other in self.reconstruction if other.name == plan.weights_from), {})
         return {**taken, **plan.options}
 
+    @property
+    def trains(self) -> bool:
+        """Whether a network is trained; where all come trained from elsewhere, a study needs test images alone."""
+        loaded = {plan.name for plan in self.reconstruction if plan.model is not None}
+        learned = [
+            plan.name
+            for plan in self.reconstruction
+            if getattr(RECONSTRUCTORS.factory(plan.method), "trainable", False)
+            and not loaded & {plan.name, plan.weights_from}
+        ]
+        return bool(learned) or any(plan.model is None for plan in self.classification)
+
+    @property
+    def all_loaded(self) -> bool:
+        """Whether there are networks and all of them come trained from elsewhere."""
+        models = [*(plan.model for plan in self.reconstruction), *(plan.model for plan in self.classification)]
+        return not self.trains and any(model is not None for model in models)
+
     @model_validator(mode="after")
     def _methods_fit_the_dimensions(self) -> Self:
         dimensions = self.acquisition.dimensions
@@ -352,7 +302,7 @@ class Study(Model):
     def _images_to_learn_from(self) -> Self:
         methods = [method.name for method in self.reconstruction]
         for classifier in self.classification:
-            if classifier.train_on not in methods:
+            if classifier.model is None and classifier.train_on not in methods:
                 raise unknown_name(
                     f"reconstruction for classifier {classifier.name!r} to train on", classifier.train_on, methods
                 )
@@ -394,6 +344,23 @@ class Study(Model):
         if isinstance(self.data, ImageData) and self.acquisition.dimensions == 3:
             rule = "must be 2 for single images: nothing says which of them lie next to each other"
             raise ScanproofError(rule, key="acquisition.dimensions", value=3)
+        return self
+
+    @model_validator(mode="after")
+    def _measured_kspace_is_of_slices(self) -> Self:
+        if not isinstance(self.data, KspaceData):
+            return self
+        if self.acquisition.dimensions == 3:
+            rule = "must be 2 for measured k-space: its slices were acquired one by one"
+            raise ScanproofError(rule, key="acquisition.dimensions", value=3)
+        for number, shift in enumerate(self.shifts):
+            if self.data.coils is not None and any(condition.coils < 1 for condition in shift.conditions()):
+                raise ScanproofError(
+                    "needs the coils of the scanner: data.coils replaces them by virtual ones, none of which can fail",
+                    key=f"shifts[{number}].name",
+                    value="coil_count",
+                    hint="leave data.coils out",
+                )
         return self
 
     @model_validator(mode="after")

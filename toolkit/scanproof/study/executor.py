@@ -9,7 +9,8 @@ from heapq import heapify, heappop, heappush
 from pathlib import Path
 from typing import Any
 
-from scanproof.study.plan import KINDS, Task
+from scanproof.study.kinds import KINDS, find_kind
+from scanproof.study.plan import Task
 from scanproof.study.pool import worker_pool
 from scanproof.study.store import DamagedEntryError, Payload, Store
 
@@ -124,24 +125,11 @@ def _run_in_processes(
                         heappush(ready, place[reader.key])
 
 
-#: rough cost of a task relative to a prediction; it decides what is started first, nothing else
-_COST = {
-    "cohort": 50,
-    "fit_reconstruction": 1000,
-    "load_reconstruction": 5,
-    "reconstruct": 20,
-    "train_classifier": 500,
-    "predict": 1,
-    "evaluate": 50,
-    "judge": 1,
-}
-
-
 def _urgency(tasks: Sequence[Task]) -> dict[str, float]:
     """Cost of the longest chain of tasks that a task begins, so that no worker idles behind a late training."""
     urgency: dict[str, float] = {}
     for task in reversed(tasks):  # readers stand after what they read
-        urgency[task.key] = urgency.get(task.key, 0) + _COST[task.kind]
+        urgency[task.key] = urgency.get(task.key, 0) + find_kind(task.kind).cost
         for children in task.inputs.values():
             for child in children:
                 urgency[child.key] = max(urgency.get(child.key, 0), urgency[task.key])
@@ -152,6 +140,7 @@ def request_for(task: Task) -> dict[str, Any]:
     """What another process must know to compute a task."""
     return {
         "kind": task.kind,
+        "function": find_kind(task.kind).function,  # a worker need not know the kinds of rooms above this one
         "key": task.key,
         "params": dict(task.params),
         "inputs": task.input_keys,
@@ -173,7 +162,7 @@ def compute(request: Mapping[str, Any], store: Store, tracking: Tracking | None)
 
     handlers = None if tracking is None else _TrainingHandlers(tracking)
     context = Context(store=store, local=request["local"], handlers=handlers)
-    return run_task(request["kind"], request["key"], request["params"], request["inputs"], context)
+    return run_task(request["function"], request["key"], request["params"], request["inputs"], context)
 
 
 def keep(store: Store, request: Mapping[str, Any], payload: Payload) -> None:
@@ -208,8 +197,8 @@ class _TrainingHandlers:
 
 
 def count_by_kind(tasks: Iterable[Task]) -> dict[str, int]:
-    """Number of tasks of each kind, in the order in which they run."""
+    """Number of tasks of each of a study's kinds, in the order in which they run, and of others that there are."""
     counts = dict.fromkeys(KINDS, 0)
     for task in tasks:
-        counts[task.kind] += 1
+        counts[task.kind] = counts.get(task.kind, 0) + 1
     return counts

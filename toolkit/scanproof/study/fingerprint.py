@@ -4,57 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 
 import scanproof
+from scanproof.study.kinds import find_kind
 
 _ROOT = Path(scanproof.__file__).parent
-
-#: rooms (and single modules) whose source a kind of task runs; import-linter holds that they import no others
-ROOMS: dict[str, tuple[str, ...]] = {
-    "cohort": ("data",),
-    "fit_reconstruction": ("data", "physics", "training", "reconstruction", "study/acquire.py"),
-    "load_reconstruction": ("study/saved_model.py", "study/model_description.py"),
-    "reconstruct": (
-        "data",
-        "physics",
-        "transforms",
-        "training",
-        "reconstruction",
-        "evaluation/image_metrics.py",
-        "evaluation/multiscale.py",
-        "evaluation/finding.py",
-        "study/acquire.py",
-    ),
-    "train_classifier": ("training", "physics", "transforms", "classification"),
-    "predict": ("classification",),
-    "evaluate": ("evaluation",),
-    "judge": ("evaluation",),
-}
-#: modules of the tasks themselves
-_TASKS: dict[str, tuple[str, ...]] = {
-    "cohort": ("cohort",),
-    "fit_reconstruction": ("images", "context"),
-    "load_reconstruction": ("images",),
-    "reconstruct": ("images",),
-    "train_classifier": ("readings", "units", "context"),
-    "predict": ("readings", "units"),
-    "evaluate": ("results", "units"),
-    "judge": ("results",),
-}
-
-_LIBRARIES: dict[str, tuple[str, ...]] = {
-    "cohort": ("torch", "numpy", "monai", "nibabel", "nilearn", "pillow"),
-    "fit_reconstruction": ("torch", "numpy", "monai", "pytorch-ignite"),
-    "load_reconstruction": ("numpy", "safetensors"),
-    "reconstruct": ("torch", "numpy", "monai", "torchmetrics"),
-    "train_classifier": ("torch", "numpy", "monai", "pytorch-ignite"),
-    "predict": ("torch", "numpy", "monai"),
-    "evaluate": ("numpy", "pandas", "scipy"),
-    "judge": ("numpy", "pandas"),
-}
 
 
 @cache
@@ -63,9 +21,22 @@ def code_fingerprint(kind: str) -> str:
 
     A change in the report leaves every trained network valid; a change in the training loop does not.
     """
-    tasks = [f"study/tasks/{name}.py" for name in _TASKS[kind]]
-    sources = {name: _source_hash(name) for name in (*ROOMS[kind], *tasks, "seeds.py")}
-    return _digest({"sources": sources, "libraries": library_versions(*_LIBRARIES[kind])})
+    found = find_kind(kind)
+    sources = {name: _source_hash(name) for name in (*found.sources, "seeds.py")}
+    return _digest({"sources": sources, "libraries": library_versions(*found.libraries)})
+
+
+def source_hashes(kinds: Iterable[str]) -> dict[str, str]:
+    """Hash of the source of each room and module behind kinds of tasks, so that a difference has a name.
+
+    Example:
+        >>> list(source_hashes(["predict"]))  # doctest: +ELLIPSIS
+        ['classification', 'external', 'seeds.py', 'study/open_model.py', ..., 'tracking/foreign.py']
+    """
+    names = {"seeds.py"}
+    for kind in kinds:
+        names |= {*find_kind(kind).sources}
+    return {name: _source_hash(name) for name in sorted(names)}
 
 
 def code_version() -> str:

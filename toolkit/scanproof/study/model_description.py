@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import yaml
 from pydantic import ValidationError
@@ -14,6 +15,8 @@ from scanproof.reconstruction import RECONSTRUCTORS
 from scanproof.study.fields import Model, Options
 from scanproof.study.model_files import refuse_code, refuse_flavours
 from scanproof.tracking.mlmodel import FLAVOUR, MLMODEL
+
+Description = TypeVar("Description", bound=Model)
 
 
 class TrainedSampling(Model):
@@ -61,14 +64,35 @@ class SavedModel:
 
 
 def read_description(folder: Path) -> ModelDescription:
-    """Read what a model folder says of itself; its weights are left alone.
+    """Read what the folder of a reconstruction says of itself; its weights are left alone.
 
     Args:
         folder: folder of a saved model.
 
     Raises:
-        ScanproofError: no such folder, no ``MLmodel`` or a wrong one, an unknown method or option, a method that has
-            no weights, or a file or flavour that would execute code when it is read.
+        ScanproofError: see :func:`read_flavour`; the model is a classifier, an unknown method or option, or a method
+            that has no weights.
+    """
+    content = read_flavour(folder)
+    file = folder / MLMODEL
+    if "network" in content:
+        raise ScanproofError("must be a reconstruction, not a classifier", file=file, value=content["network"])
+    description = parse_description(ModelDescription, content, file=file)
+    RECONSTRUCTORS.check_options(description.method, description.options, file=file, key="options")
+    if not getattr(RECONSTRUCTORS.factory(description.method), "trainable", False):
+        raise ScanproofError("must be a method that is trained", file=file, key="method", value=description.method)
+    return description
+
+
+def read_flavour(folder: Path) -> dict[str, object]:
+    """The flavour ``scanproof`` in the ``MLmodel`` of a folder.
+
+    Args:
+        folder: folder of a saved model.
+
+    Raises:
+        ScanproofError: no such folder, no ``MLmodel`` or a wrong one, or a file or flavour that would execute code when
+            it is read.
     """
     if not folder.is_dir():
         raise ScanproofError("model must be an existing folder", file=folder)
@@ -85,13 +109,26 @@ def read_description(folder: Path) -> ModelDescription:
     if not isinstance(flavours, dict):
         raise ScanproofError("must hold flavours of a model", file=file, key="flavors")
     refuse_flavours(map(str, flavours), own=FLAVOUR, file=file)
+    flavour = flavours[FLAVOUR]
+    if not isinstance(flavour, dict):
+        raise ScanproofError("must describe a model", file=file, key=f"flavors.{FLAVOUR}")
+    return {str(key): value for key, value in flavour.items()}
+
+
+def parse_description(kind: type[Description], content: Mapping[str, object], *, file: Path) -> Description:
+    """A description from the content of a flavour.
+
+    Args:
+        kind: class of the description.
+        content: of the flavour.
+        file: where it was read, for the error.
+
+    Raises:
+        ScanproofError: a key is missing, unknown or has a wrong value.
+    """
     try:
-        description = ModelDescription.model_validate(flavours[FLAVOUR])
+        return kind.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in ("flavors", FLAVOUR, *first["loc"]))
         raise ScanproofError(f"must describe a model: {first['msg']}", file=file, key=key) from None
-    RECONSTRUCTORS.check_options(description.method, description.options, file=file, key="options")
-    if not getattr(RECONSTRUCTORS.factory(description.method), "trainable", False):
-        raise ScanproofError("must be a method that is trained", file=file, key="method", value=description.method)
-    return description

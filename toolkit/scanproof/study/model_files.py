@@ -9,6 +9,8 @@ from scanproof.errors import ScanproofError
 
 #: the one file that weights are read from
 WEIGHTS = "weights.safetensors"
+#: of a classifier: what its layers saw of validation images
+LAYERS = "layers.safetensors"
 
 #: endings of files that are, or may hold, pickles or programs
 _EXECUTABLE = frozenset(

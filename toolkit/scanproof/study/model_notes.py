@@ -7,6 +7,7 @@ from pathlib import Path
 from scanproof.errors import ScanproofError
 from scanproof.reconstruction import RECONSTRUCTORS
 from scanproof.study.definition import ReconstructionPlan, Study
+from scanproof.study.external_model import ExternalModel
 from scanproof.study.fingerprint import method_version
 from scanproof.study.model_description import SavedModel
 from scanproof.study.model_source import is_registered
@@ -39,6 +40,40 @@ def model_notes(study: Study) -> list[str]:
             differs = _differences(study, plan, plan.saved)
             notes.append(f"{origin} {_warning(differs)}" if differs else origin)
     return notes
+
+
+def other_notes(study: Study) -> list[str]:
+    """For each loaded classifier and each model of another origin, where it comes from and what was trusted."""
+    notes = []
+    for name, external in other_models(study).items():
+        trust = f" It executes code when it is opened ({external.reason}), and was trusted." if external.reason else ""
+        notes.append(
+            f"{name} was trained by others: a model of format {external.files.format} (sha256 "
+            f"{external.sha256[:12]}). What it was trained on is not known here.{trust}"
+        )
+    for plan in study.classification:
+        for key, saved in plan.saved.items():
+            description = saved.description
+            what = saved.reference if is_registered(saved.reference) else f"a saved {description.network}"
+            sites = ", ".join(sorted(description.data_sha256))
+            notes.append(
+                f"{plan.name}, {key}, was not trained in this study: it is {what} (weights "
+                f"{description.model_sha256[:12]}), trained in study {description.study} at {sites} on "
+                f"{description.images.reconstruction} images."
+            )
+    return notes
+
+
+def trusted_models(study: Study) -> dict[str, str]:
+    """Name of each model that may execute code to the hash of its files."""
+    return {name: external.sha256 for name, external in other_models(study).items() if external.reason}
+
+
+def other_models(study: Study) -> dict[str, ExternalModel]:
+    """Models of another origin, by the name of their entry."""
+    readers = [(plan.name, plan.external) for plan in study.classification]
+    methods = [(plan.name, plan.external) for plan in study.reconstruction]
+    return {name: external for name, external in [*methods, *readers] if external is not None}
 
 
 def model_warnings(study: Study) -> list[str]:

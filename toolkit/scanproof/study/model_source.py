@@ -1,4 +1,4 @@
-"""Finding the saved reconstruction that a study file names: in MLflow's model registry or in a folder."""
+"""Finding the saved networks that a study file names: in MLflow's model registry or in a folder."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from scanproof.errors import ScanproofError
+from scanproof.study.classifier_description import SavedClassifier, read_classifier_description
+from scanproof.study.external_model import ExternalModel, find_external
 from scanproof.study.model_description import SavedModel, read_description
 from scanproof.study.model_files import is_executable
+from scanproof.study.saved_classifier import read_classifier
 from scanproof.study.saved_model import read_model
+from scanproof.tracking.mlmodel import FLAVOUR, MLMODEL
 
 _REGISTERED = re.compile(r"models:/(?P<name>[^/@:]+)(?:/(?P<number>[^/@]+)|@(?P<alias>[^/@]+))")
 
@@ -27,15 +33,17 @@ def is_registered(reference: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSource:
-    """Where saved reconstructions are looked up.
+    """Where saved networks are looked up.
 
     Args:
         root: folder of the default MLflow database, and of copies of what a server stores.
         tracking_uri: MLflow; default the one that :func:`scanproof.tracking.uri.resolve_tracking_uri` gives.
+        trusted: names of entries, paths or hashes of models of others that may execute code when they are opened.
     """
 
     root: Path = Path("mlruns")
     tracking_uri: str | None = None
+    trusted: frozenset[str] = frozenset()
 
     def find(self, reference: str, *, base: Path) -> SavedModel:
         """Find a saved reconstruction and check all of it.
@@ -52,10 +60,50 @@ class ModelSource:
             ScanproofError: nothing is there, or what is there must not or cannot be read: see
                 :func:`scanproof.study.saved_model.load_reconstructor`.
         """
-        name, folder = self._registered(reference) if is_registered(reference) else _folder(reference, base)
+        name, folder = self._locate(reference, base)
         description = read_description(folder)
         read_model(folder, model_sha256=description.model_sha256)
         return SavedModel(reference=name, folder=folder, description=description)
+
+    def find_classifier(self, reference: str, *, base: Path) -> SavedClassifier:
+        """Find a saved classifier and check all of it; arguments and what it gives as :meth:`find`.
+
+        Raises:
+            ScanproofError: nothing is there, or what is there must not or cannot be read: see
+                :func:`scanproof.study.saved_classifier.read_classifier`.
+        """
+        name, folder = self._locate(reference, base)
+        description = read_classifier_description(folder)
+        read_classifier(folder, model_sha256=description.model_sha256)
+        return SavedClassifier(reference=name, folder=folder, description=description)
+
+    def find_external(self, reference: str, *, base: Path, name: str, definition: object) -> ExternalModel | None:
+        """Find a model of another origin; None where the reference names one that scanproof has saved.
+
+        Args:
+            reference: as in :meth:`find`, or a file.
+            base: folder that a relative path is relative to.
+            name: of the entry in the study.
+            definition: of the network, for weights alone.
+
+        Raises:
+            ScanproofError: see :func:`~scanproof.study.external_model.find_external`.
+        """
+        if is_registered(reference):
+            found, path = self._registered(reference)
+        else:
+            path = (base / reference).resolve()
+            found = str(path)
+        if not path.exists() or _is_own(path):
+            return None
+        return find_external(found, path, name=name, definition=definition, trusted=self.trusted | self._beside(base))
+
+    def _beside(self, base: Path) -> frozenset[str]:
+        """Trusted paths, made absolute: they are relative to the working folder or to the study file."""
+        return frozenset(str((place / one).resolve()) for one in self.trusted for place in (Path(), base))
+
+    def _locate(self, reference: str, base: Path) -> tuple[str, Path]:
+        return self._registered(reference) if is_registered(reference) else _folder(reference, base)
 
     def _registered(self, reference: str) -> tuple[str, Path]:
         match = _REGISTERED.fullmatch(reference)
@@ -75,6 +123,19 @@ def _folder(reference: str, base: Path) -> tuple[str, Path]:
         wrong = "it would execute code when it is read" if is_executable(folder) else "a file is not enough"
         raise ScanproofError("model must be a folder that scanproof register has written", file=folder, hint=wrong)
     return str(folder), folder
+
+
+def _is_own(path: Path) -> bool:
+    """Whether a folder has an ``MLmodel`` with the flavour of scanproof, or one that must be explained as if it had."""
+    file = path / MLMODEL
+    if not file.is_file():
+        return path.is_dir() and not (path / "configs").is_dir()
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return True
+    flavours = content.get("flavors") if isinstance(content, dict) else None
+    return not isinstance(flavours, dict) or FLAVOUR in flavours
 
 
 def with_model(plan: Mapping[str, object], saved: SavedModel) -> dict[str, object]:

@@ -15,9 +15,12 @@ from scanproof.evaluation.image_metrics import IMAGE_METRICS
 from scanproof.evaluation.table import ALL_SITES
 from scanproof.reconstruction import RECONSTRUCTORS
 from scanproof.study.acquisition_shifts import SAMPLED, accelerate
+from scanproof.study.classifier_plan import ClassifierPlan, model_key
 from scanproof.study.conditions import Condition
 from scanproof.study.definition import ReconstructionPlan, Study
+from scanproof.study.external_plan import EXTERNAL_KEYS
 from scanproof.study.fingerprint import code_fingerprint, method_version
+from scanproof.study.given_points import check_targets, given_points
 from scanproof.study.sources import CohortSource, cohort_sources
 from scanproof.transforms import SHIFTS
 
@@ -27,7 +30,7 @@ class Task:
     """A pure function call: what to do, with which parameters, on the results of which tasks.
 
     Args:
-        kind: a function of :mod:`scanproof.study.tasks`.
+        kind: of :mod:`scanproof.study.kinds`.
         params: JSON values.
         inputs: role to the tasks whose results it reads, in order.
         local: values without influence on the result, such as where an input file lies: neither hashed nor stored.
@@ -55,19 +58,6 @@ class Task:
         return {role: [task.key for task in tasks] for role, tasks in self.inputs.items()}
 
 
-#: order in which ready tasks are started: long chains first, so that workers do not idle at the end
-KINDS = (
-    "cohort",
-    "fit_reconstruction",
-    "load_reconstruction",
-    "reconstruct",
-    "train_classifier",
-    "predict",
-    "evaluate",
-    "judge",
-)
-
-
 @dataclass(frozen=True)
 class Plan:
     """All tasks of a study.
@@ -78,6 +68,8 @@ class Plan:
         fits: trained reconstructions.
         networks: (reconstruction, acceleration) to the task that gives its weights, trained or loaded.
         classifiers: trained classifiers.
+        readers: (classifier, normalization, seed) to the task that gives its weights, trained or loaded.
+        exclusive: labels of the data are classes, of which each case has one.
         reconstructions: test-split reconstructions.
         result: the task that gives the tables.
         claims: the task that judges the study's claims, if it makes any.
@@ -88,6 +80,8 @@ class Plan:
     fits: Sequence[Task]
     networks: Mapping[tuple[str, float], Task]
     classifiers: Sequence[Task]
+    readers: Mapping[tuple[str, Norm, int], Task]
+    exclusive: bool
     reconstructions: Sequence[Task]
     result: Task
     claims: Task | None
@@ -106,13 +100,15 @@ def make_plan(study: Study, *, site_key: bytes = b"") -> Plan:
         site_key: key of the subjects' pseudonyms (local data only).
 
     Raises:
-        ScanproofError: a manifest that breaks a rule, a claim about a site that is not there.
+        ScanproofError: a manifest that breaks a rule, a claim about a site that is not there, a saved classifier that
+            does not read what the data have labels of.
     """
     sources = cohort_sources(study, site_key=site_key)
     sites = [source.site for source in sources]
     for number, claim in enumerate(study.claims):
         if claim.site not in (ALL_SITES, *sites):
             raise unknown_name("site", claim.site, [ALL_SITES, *sites], key=f"claims[{number}].site")
+    check_targets(study, sources[0].targets)
     return _Planner(study, sources).plan()
 
 
@@ -133,12 +129,17 @@ class _Planner:
         self._networks: dict[tuple[str, float], Task] = {}
         self._rendered: dict[tuple[str, str], Task] = {}
         self._undisturbed: dict[tuple[object, ...], Task] = {}
+        self._readers: dict[tuple[str, Norm, int], Task] = {}
+        self.targets, self.exclusive = list(sources[0].targets), sources[0].exclusive
 
     def plan(self) -> Plan:
         tests = [self._tests(site) for site in self.cohorts]
         reconstructions = list(itertools.chain.from_iterable(tests))
         classifiers, predictions = self._classification(reconstructions)
         settings = {**self.common, "study": self.study.name, **self.study.evaluation.model_dump(mode="json")}
+        points = given_points(self.study, self.targets)
+        if points:
+            settings["operating_points"] = points
         result = Task(
             "evaluate", settings, {"reconstructions": tuple(reconstructions), "predictions": tuple(predictions)}
         )
@@ -150,6 +151,8 @@ class _Planner:
             fits=list(self._fits.values()),
             networks=self._networks,
             classifiers=classifiers,
+            readers=self._readers,
+            exclusive=self.exclusive,
             reconstructions=reconstructions,
             result=result,
             claims=claims,
@@ -219,6 +222,10 @@ class _Planner:
         return (task,)
 
     def _load(self, method: ReconstructionPlan) -> Task:
+        external = method.external
+        if external is not None:
+            params = {"threads": self.study.compute.threads, **self._method(method), "model_sha256": external.sha256}
+            return Task("load_reconstruction", params, local={"path": str(external.path)})
         if method.saved is None:
             raise ScanproofError("model must be found when the study file is read", key=method.name, value=method.model)
         return Task(
@@ -298,34 +305,71 @@ class _Planner:
         classifiers: dict[str, Task] = {}  # by key: rescues of batch normalization share its training
         predictions: list[Task] = []
         for plan in self.study.classification:
-            source = methods[plan.train_on]
-            acceleration = self._accelerations(source)[0]
-            images = {
-                "training": self._clean(source, acceleration, "train"),
-                "validation": self._clean(source, acceleration, "val"),
-            }
             for norm, seed in itertools.product(plan.norms, plan.seeds):
-                params = {
-                    **self.common,
-                    "classifier": plan.name,
-                    "network": plan.network,
-                    "options": plan.options,
-                    "dimensions": plan.dimensions,
-                    "norm": training_norm(norm),
-                    "training_seed": seed,
-                    "augment": [augment.model_dump(mode="json") for augment in plan.augment],
-                    **plan.training.model_dump(mode="json"),
-                }
-                model = Task("train_classifier", params, images)
-                classifiers[model.key] = model
+                if plan.model is None:
+                    model = self._train(plan, norm, seed, methods[plan.train_on])
+                    classifiers[model.key] = model
+                else:
+                    model = self._load_classifier(plan, norm, seed)
+                self._readers[plan.name, norm, seed] = model
                 predictions += [self._predict(model, norm, images) for images in [*validations, *reconstructions]]
         return list(classifiers.values()), predictions
+
+    def _train(self, plan: ClassifierPlan, norm: Norm, seed: int, source: ReconstructionPlan) -> Task:
+        acceleration = self._accelerations(source)[0]
+        params = {
+            **self._reader(plan, norm, seed),
+            "augment": [augment.model_dump(mode="json") for augment in plan.augment],
+            **plan.training.model_dump(mode="json"),
+        }
+        images = {
+            "training": self._clean(source, acceleration, "train"),
+            "validation": self._clean(source, acceleration, "val"),
+        }
+        return Task("train_classifier", params, images)
+
+    def _load_classifier(self, plan: ClassifierPlan, norm: Norm, seed: int) -> Task:
+        own, external = plan.saved.get(model_key(norm, seed)), plan.external
+        common = {"labels": plan.labels, "targets": self.targets}
+        if own is not None:
+            digest = own.description.model_sha256
+            params = {**self._reader(plan, norm, seed), **common, "model_sha256": digest}
+            return Task("load_classifier", params, local={"folder": str(own.folder)})
+        if external is None:
+            raise ScanproofError("model must be found when the study file is read", key=plan.name, value=plan.model)
+        keys = plan.model_dump(mode="json", include={*EXTERNAL_KEYS})
+        params = {
+            **self.common,
+            **common,
+            **keys,
+            "classifier": plan.name,
+            "norm": norm,
+            "dimensions": plan.dimensions,
+            "exclusive": self.exclusive if plan.exclusive is None else plan.exclusive,
+            "model_sha256": external.sha256,
+        }
+        return Task("load_classifier", params, local={"path": str(external.path)})
+
+    def _reader(self, plan: ClassifierPlan, norm: Norm, seed: int) -> dict[str, object]:
+        """What a network is built from, and called by."""
+        return {
+            **self.common,
+            "classifier": plan.name,
+            "network": plan.network,
+            "options": plan.options,
+            "dimensions": plan.dimensions,
+            "norm": training_norm(norm),
+            "training_seed": seed,
+        }
 
     def _predict(self, model: Task, norm: Norm, images: Task) -> Task:
         inputs = {"model": (model,), "images": (images,)}
         if norm == "batch_site":
             inputs["reference"] = (self._undisturbed[_images_of(images)],)
-        return Task("predict", {**self.common, "norm": norm}, inputs)
+        params = {**self.common, "norm": norm}
+        if "format" in model.params:  # of another origin, read in a way of its own
+            params["format"] = model.params["format"]
+        return Task("predict", params, inputs)
 
 
 def _images_of(task: Task) -> tuple[object, ...]:

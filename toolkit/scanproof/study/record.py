@@ -98,8 +98,10 @@ def data_hashes(plan: Plan, store: Store) -> dict[str, str]:
 
 
 def data_hash(cohort: Payload) -> str:
-    """Hash of the images and labels that a ``cohort`` task gave."""
+    """Hash of the images, measured k-space and labels that a ``cohort`` task gave."""
     digest = hashlib.sha256(cohort.arrays["images"].tobytes())
+    for row in cohort.arrays.get("kspace", ()):  # one by one: it need not fit into memory
+        digest.update(row.tobytes())
     digest.update(cohort.tables["cases"].to_csv(index=False).encode())
     return digest.hexdigest()
 

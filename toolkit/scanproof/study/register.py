@@ -1,34 +1,44 @@
-"""From the finished training of a reconstruction to a version in MLflow's model registry."""
+"""From a finished training to a version in MLflow's model registry."""
 
 from __future__ import annotations
 
-import json
-import shlex
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from scanproof.errors import ScanproofError, unknown_name
-from scanproof.reconstruction import RECONSTRUCTORS
 from scanproof.study import record
-from scanproof.study.executor import execute
+from scanproof.study.classifier_description import ClassifierDescription
 from scanproof.study.fields import plain_name
-from scanproof.study.fingerprint import code_version, method_version
-from scanproof.study.model_description import ModelDescription, TrainedSampling
-from scanproof.study.run import Workspace, definition_hash, plan_study
-from scanproof.study.saved_model import hash_weights, load_reconstructor, save_model
-from scanproof.tracking.metrics import part
-from scanproof.tracking.register import NewVersion, register_version
+from scanproof.study.run import Workspace, plan_study
+from scanproof.study.saved_classifier import load_classifier, save_classifier
+from scanproof.study.saved_model import load_reconstructor, save_model
+from scanproof.study.trained import (
+    classifier_arrays,
+    describe_classifier,
+    describe_reconstruction,
+    finished,
+    trained_classifier,
+    trained_networks,
+)
+from scanproof.study.versions import classifier_version, reconstruction_version
+from scanproof.tracking.register import register_versions
 
 if TYPE_CHECKING:
     from scanproof.study.definition import Study
     from scanproof.study.plan import Plan, Task
-    from scanproof.study.store import Payload, Store
     from scanproof.tracking.registry import Version
 
-_ABOUT = "A reconstruction of MR images from undersampled k-space. Not for clinical use."
+
+class _Common(TypedDict):
+    """Arguments that both kinds of networks have."""
+
+    uri: str
+    name: str | None
+    folder: Path | None
+    command: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,43 @@ class Registered:
 
     version: Version
     new: bool
+
+
+def register_network(
+    study: Study,
+    workspace: Workspace,
+    network: str,
+    *,
+    uri: str,
+    name: str | None = None,
+    acceleration: float | None = None,
+    norm: str | None = None,
+    seed: int | None = None,
+    folder: Path | None = None,
+    command: Sequence[str] = ("scanproof", "run"),
+) -> Registered:
+    """Register a trained reconstruction or classifier, whichever has the name.
+
+    Arguments and errors as in :func:`register_reconstruction` and :func:`register_classifier`.
+
+    Raises:
+        ScanproofError: a choice that the other kind has, and a name that neither has or both have.
+    """
+    classifiers = [entry.name for entry in study.classification]
+    methods = [entry.name for entry in study.reconstruction]
+    if network in classifiers and network in methods:
+        raise ScanproofError("must name one network, but is a classifier and a reconstruction", value=network)
+    common: _Common = {"uri": uri, "name": name, "folder": folder, "command": command}
+    if network in classifiers:
+        if acceleration is not None:
+            raise ScanproofError("is a choice of reconstructions", key="--acceleration", value=acceleration)
+        return register_classifier(study, workspace, network, norm=norm, seed=seed, **common)
+    if network not in methods:
+        raise unknown_name(f"reconstruction or classifier of study {study.name}", network, [*methods, *classifiers])
+    for option, value in (("--norm", norm), ("--seed", seed)):
+        if value is not None:
+            raise ScanproofError("is a choice of classifiers", key=option, value=value)
+    return register_reconstruction(study, workspace, network, acceleration=acceleration, **common)
 
 
 def register_reconstruction(
@@ -71,39 +118,100 @@ def register_reconstruction(
         ScanproofError: no such reconstruction, one that is not trained here or not yet, several accelerations of which
             none is chosen, or MLflow refuses.
     """
-    try:
-        name = plain_name(name or f"{study.name}-{reconstruction}")
-    except ValueError as error:
-        raise ScanproofError(f"name of a model {error}", key="--as", value=name) from None
-    plan = plan_study(study, workspace)
+    name = _model_name(name or f"{study.name}-{reconstruction}")
+    plan, store = plan_study(study, workspace), workspace.store
     task = _training(study, plan, reconstruction, acceleration)
-    store = workspace.store
-    if task.key not in store:
-        raise ScanproofError(
-            "training must be finished", key=reconstruction, value="not trained yet", hint=f"run: {shlex.join(command)}"
-        )
-    payload = store.get(task.key)
-    description = _describe(study, reconstruction, task, payload, store)
+    payload = finished(task, store, name=reconstruction, command=command)
+    description = describe_reconstruction(study, reconstruction, task, payload, store)
     with tempfile.TemporaryDirectory() as temporary:
         description = save_model(Path(temporary) / "model", payload.arrays, description)
         load_reconstructor(Path(temporary) / "model")  # nothing is registered that could not be loaded again
         if folder is not None:
             save_model(folder, payload.arrays, description)
-        version, new = register_version(
-            NewVersion(
-                name=name,
-                folder=Path(temporary) / "model",
-                experiment=study.name,
-                training=record.training_record(task, payload),
-                tags=_tags(description),
-                params={key: value for key, value in _tags(description).items() if "sha256" not in key},
-                description=_text(description),
-                about=_ABOUT,
-            ),
-            uri=uri,
-            artifact_root=workspace.root / "artifacts",
+        new = reconstruction_version(
+            name, description, record.training_record(task, payload), Path(temporary) / "model"
         )
-    return Registered(version, new)
+        ((version, added),) = register_versions([new], uri=uri, artifact_root=workspace.root / "artifacts")
+    return Registered(version, added)
+
+
+def register_classifier(
+    study: Study,
+    workspace: Workspace,
+    classifier: str,
+    *,
+    uri: str,
+    name: str | None = None,
+    norm: str | None = None,
+    seed: int | None = None,
+    folder: Path | None = None,
+    command: Sequence[str] = ("scanproof", "run"),
+) -> Registered:
+    """Register a trained classifier.
+
+    Args:
+        study: that has trained it.
+        workspace: where it ran.
+        classifier: its name in the study.
+        uri: tracking URI.
+        name: of the registered model; default the names of study and classifier.
+        norm: of the training, where the study has several.
+        seed: likewise.
+        folder: where to write the model, besides; must be empty.
+        command: that runs the study, for the error.
+
+    Raises:
+        ScanproofError: no such classifier, norm or seed, several of which none is chosen, one that is not trained here
+            or not yet, or MLflow refuses.
+    """
+    name = _model_name(name or f"{study.name}-{classifier}")
+    plan, store = plan_study(study, workspace), workspace.store
+    task = trained_classifier(study, plan, classifier, norm=norm, seed=seed)
+    payload = finished(task, store, name=classifier, command=command)
+    description = describe_classifier(study, classifier, plan, task, payload, store)
+    arrays = classifier_arrays(payload)
+    with tempfile.TemporaryDirectory() as temporary:
+        description = save_classifier(Path(temporary) / "model", *arrays, description)
+        load_classifier(Path(temporary) / "model")  # nothing is registered that could not be loaded again
+        if folder is not None:
+            save_classifier(folder, *arrays, description)
+        new = classifier_version(name, description, record.training_record(task, payload), Path(temporary) / "model")
+        ((version, added),) = register_versions([new], uri=uri, artifact_root=workspace.root / "artifacts")
+    return Registered(version, added)
+
+
+def register_trained(study: Study, workspace: Workspace, plan: Plan, *, uri: str) -> list[Registered]:
+    """Register every network that a finished study has trained, each once: a run does so of itself.
+
+    Args:
+        study: that has trained them.
+        workspace: where it ran.
+        plan: of the study.
+        uri: tracking URI.
+
+    Raises:
+        ScanproofError: MLflow refuses.
+    """
+    store = workspace.store
+    with tempfile.TemporaryDirectory() as temporary:
+        versions = []
+        for one in trained_networks(study, plan, store):
+            folder, name = Path(temporary) / one.name, f"{study.name}-{one.entry}"
+            training = record.training_record(one.task, one.payload)
+            described = one.save(folder)
+            if isinstance(described, ClassifierDescription):
+                versions.append(classifier_version(name, described, training, folder))
+            else:
+                versions.append(reconstruction_version(name, described, training, folder))
+        found = register_versions(versions, uri=uri, artifact_root=workspace.root / "artifacts")
+    return [Registered(version, added) for version, added in found]
+
+
+def _model_name(name: str) -> str:
+    try:
+        return plain_name(name)
+    except ValueError as error:
+        raise ScanproofError(f"name of a model {error}", key="--as", value=name) from None
 
 
 def _training(study: Study, plan: Plan, reconstruction: str, acceleration: float | None) -> Task:
@@ -124,61 +232,3 @@ def _training(study: Study, plan: Plan, reconstruction: str, acceleration: float
     if found[acceleration].kind == "load_reconstruction":
         raise ScanproofError("reconstruction must be trained in the study, not loaded from a model", key=reconstruction)
     return found[acceleration]
-
-
-def _describe(study: Study, reconstruction: str, task: Task, payload: Payload, store: Store) -> ModelDescription:
-    plan = next(entry for entry in study.reconstruction if entry.name == reconstruction)
-    hashes = {}
-    for cohort in task.inputs["cohorts"]:
-        execute([cohort], store, workers=1)  # it is there, unless the store was tidied
-        hashes[str(cohort.params["site"])] = record.data_hash(store.get(cohort.key))
-    params: Mapping[str, Any] = task.params
-    facts: Mapping[str, Any] = payload.facts
-    history = payload.tables["history"].set_index("epoch")
-    return ModelDescription(
-        method=plan.method,
-        options=study.options_of(plan),
-        package=method_version(RECONSTRUCTORS.location(plan.method)),
-        sampling=TrainedSampling(**{key: params[key] for key in TrainedSampling.model_fields}),
-        data_sha256=hashes,
-        model_sha256=hash_weights(payload.arrays),
-        seed=params["seed"],
-        training_seed=params["training_seed"],
-        best_epoch=facts["best_epoch"],
-        best_score=float(history["val_loss"][facts["best_epoch"]]) if "val_loss" in history else None,
-        study=study.name,
-        study_sha256=definition_hash(study),
-        code_version=code_version(),
-    )
-
-
-def _tags(description: ModelDescription) -> dict[str, str]:
-    """Tags of a version, a plain text each."""
-    sampling = description.sampling
-    tags = {
-        "method": description.method,
-        "options": json.dumps(description.options, sort_keys=True),
-        "mask": sampling.mask,
-        "acceleration": f"{sampling.acceleration:g}",
-        "center_fraction": f"{sampling.center_fraction:g}",
-        "seed": str(description.seed),
-        "training_seed": str(description.training_seed),
-        "study": description.study,
-        "study_sha256": description.study_sha256,
-        "model_sha256": description.model_sha256,
-        "code_version": description.code_version,
-    }
-    return tags | {f"data_sha256.{part(site)}": digest for site, digest in description.data_sha256.items()}
-
-
-def _text(description: ModelDescription) -> str:
-    """What the page of a version says."""
-    sampling = description.sampling
-    score = "" if description.best_score is None else f", validation loss {description.best_score:.4g}"
-    return (
-        f"{description.method}, trained in study {description.study} at {', '.join(sorted(description.data_sha256))} "
-        f"for R = {sampling.acceleration:g} with {sampling.mask} lines and a share of {sampling.center_fraction:g} "
-        f"around the centre{score}.\n\n"
-        "Weights alone, as safetensors: a study loads them by the name of this version, and nothing in the folder is "
-        "executed. Trained on simulated acquisitions; not for clinical use."
-    )

@@ -22,8 +22,9 @@ from scanproof.study.data_plans import DemoData, SiteData
 from scanproof.study.definition import Study
 from scanproof.study.examples import failure_panels, image_panels
 from scanproof.study.executor import Tracking, execute
+from scanproof.study.external_plan import EXTERNAL_KEYS
 from scanproof.study.fingerprint import code_version, library_versions
-from scanproof.study.model_notes import model_notes
+from scanproof.study.model_notes import model_notes, other_models, other_notes, trusted_models
 from scanproof.study.model_source import is_registered
 from scanproof.study.plan import Plan, Task, make_plan
 from scanproof.study.sources import data_notes
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from scanproof.reporting.model import ImagePanel
+    from scanproof.reporting.verdict import VerdictPanel
 
 #: tables that are written even if they have no row
 ALWAYS = ("results", "predictions")
@@ -70,6 +72,25 @@ class Workspace:
     def folder(self, study: Study) -> Path:
         """Where a study's results are written."""
         return self.output or self.root / "studies" / study.name
+
+
+@dataclass(frozen=True)
+class Follows:
+    """The frozen protocol that a run follows.
+
+    Args:
+        name: of the protocol.
+        version: likewise.
+        sha256: of the protocol.
+        departures: what is not as it was frozen, for the lock file.
+        decide: gives what the report says of the results, before anything else.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    departures: Sequence[str]
+    decide: Callable[[Tables], VerdictPanel]
 
 
 class Tables(NamedTuple):
@@ -133,6 +154,7 @@ def run_study(
     workers: int,
     tracking_uri: str | None,
     command: str,
+    follows: Follows | None = None,
     on_start: Callable[[Sequence[Task]], None] = lambda tasks: None,
     on_done: Callable[[Task], None] = lambda task: None,
     on_stage: Callable[[str], None] = lambda stage: None,
@@ -145,6 +167,7 @@ def run_study(
         workers: processes.
         tracking_uri: MLflow; None for no tracking.
         command: the command line, for the report.
+        follows: the protocol that was frozen before, if there is one.
         on_start: see :func:`scanproof.study.executor.execute`.
         on_done: likewise.
         on_stage: told what happens before and after the tasks.
@@ -154,6 +177,11 @@ def run_study(
     """
     on_stage("reading data and planning")
     plan = plan_study(study, workspace)
+    if other_models(study):
+        from scanproof.study.dry_run import try_models
+
+        on_stage("trying the models of others")
+        try_models(study, exclusive=plan.exclusive)
     tracking, experiment_id = None, None
     if tracking_uri is not None:
         from scanproof.tracking.experiment import prepare
@@ -188,16 +216,17 @@ def run_study(
         data = claims.to_csv(index=False).encode()
         write_atomically(folder / "claims.csv", data)
         hashes["claims.csv"] = hashlib.sha256(data).hexdigest()
-    lock = _lock(study, plan, store, hashes)
+    lock = _lock(study, plan, store, hashes) | _frozen(follows)
     write_atomically(folder / "study.lock.yaml", yaml.safe_dump(lock, sort_keys=False, allow_unicode=True).encode())
 
     found = Tables(results, predictions, comparisons, layers, claims)
     panels = image_panels(plan, store) if shows_images(study) else []
     figures = _figures(folder, found, panels, study)
-    _report(folder, study, plan, store, lock, tables=found, panels=panels, command=command)
+    verdict = None if follows is None else follows.decide(found)
+    _report(folder, study, plan, store, lock, tables=found, panels=panels, command=command, verdict=verdict)
     if tracking_uri is not None:
         on_stage("logging to MLflow")
-        _track(tracking_uri, workspace, study, plan, store, lock, found, figures)
+        _track(tracking_uri, workspace, study, plan, store, lock, found, figures, verdict)
     return Finished(study, folder, found, tracking_uri, experiment_id)
 
 
@@ -218,8 +247,13 @@ def public_definition(study: Study) -> dict[str, Any]:
     for plan in content["reconstruction"]:
         if not is_registered(plan["model"] or ""):
             del plan["model"]
-        if plan["model_sha256"] is None:
-            del plan["model_sha256"]
+        for key in ("model_sha256", "network_def"):
+            if plan[key] is None:
+                del plan[key]
+    for plan in content["classification"]:
+        for key in ("model", "model_sha256", "labels", "threshold", *EXTERNAL_KEYS):
+            if plan[key] is None or (key == "model" and not is_registered(plan[key])):
+                del plan[key]
     return content
 
 
@@ -244,11 +278,25 @@ def _lock(study: Study, plan: Plan, store: Store, hashes: Mapping[str, str]) -> 
         "code_version": code_version(),
         "data_sha256": record.data_hashes(plan, store),
         "model_sha256": {r.name: r.model_sha256 for r in record.training_records(plan, store)}
-        | {f"load {p.name}": p.model_sha256 for p in study.reconstruction if p.model_sha256},
+        | {f"load {p.name}": p.model_sha256 for p in study.reconstruction if p.model_sha256}
+        | {
+            f"load {plan.name}, {name}": digest
+            for plan in study.classification
+            for name, digest in (plan.model_sha256 or {}).items()
+        },
+        **({"trusted_sha256": trusted} if (trusted := trusted_models(study)) else {}),
         "files_sha256": dict(hashes),
         "versions": library_versions(*_VERSIONS),
         "definition": public_definition(study),
     }
+
+
+def _frozen(follows: Follows | None) -> dict[str, Any]:
+    """What the lock file says of the protocol."""
+    if follows is None:
+        return {}
+    said = {"name": follows.name, "version": follows.version, "sha256": follows.sha256}
+    return {"protocol": {**said, "departures": list(follows.departures)}}
 
 
 def _figures(folder: Path, tables: Tables, panels: Sequence[ImagePanel], study: Study) -> dict[str, Figure]:
@@ -288,6 +336,7 @@ def _report(
     tables: Tables,
     panels: Sequence[ImagePanel],
     command: str,
+    verdict: VerdictPanel | None,
 ) -> None:
     from scanproof.reporting.model import Provenance
     from scanproof.reporting.report import write_report
@@ -302,13 +351,13 @@ def _report(
         versions=lock["versions"],
         command=command,
         data_kind=study.data.kind,
-        kspace="synthetic",
+        kspace="measured" if study.data.measured else "synthetic",
         show_images=shows_images(study),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         sites=record.site_facts(plan, store),
         level=study.evaluation.confidence,
         sensitivity=study.evaluation.sensitivity,
-        notes=[*data_notes(study), *model_notes(study)],
+        notes=[*data_notes(study), *model_notes(study), *other_notes(study)],
     )
     failures: Sequence[ImagePanel] = ()
     if shows_images(study):
@@ -325,6 +374,7 @@ def _report(
         comparisons=tables.comparisons,
         layers=tables.layers,
         failures=failures,
+        verdict=verdict,
     )
 
 
@@ -337,7 +387,9 @@ def _track(
     lock: Mapping[str, Any],
     tables: Tables,
     figures: Mapping[str, Figure],
+    verdict: VerdictPanel | None,
 ) -> None:
+    from scanproof.study.register import register_trained
     from scanproof.tracking.model import TrackedStudy
     from scanproof.tracking.study_log import log_study
 
@@ -358,7 +410,12 @@ def _track(
         comparisons=tables.comparisons,
         layers=tables.layers,
         claims=tables.claims,
+        kspace="measured" if study.data.measured else "synthetic",
         cohorts=record.cohort_tables(plan, store),
         training=record.training_records(plan, store),
+        protocol=lock.get("protocol", {}).get("name"),
+        protocol_sha256=lock.get("protocol", {}).get("sha256"),
+        tags={} if verdict is None else {"verdict": verdict.verdict, "protocol_version": lock["protocol"]["version"]},
     )
     log_study(tracked, uri=uri, artifact_root=workspace.root / "artifacts")
+    register_trained(study, workspace, plan, uri=uri)

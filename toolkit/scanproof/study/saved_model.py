@@ -13,10 +13,13 @@ from scanproof.errors import ScanproofError
 from scanproof.reconstruction import RECONSTRUCTORS
 from scanproof.study.model_description import ModelDescription, read_description
 from scanproof.study.model_files import WEIGHTS
-from scanproof.tracking.mlmodel import MLMODEL, write_mlmodel
+from scanproof.tracking.mlmodel import MLMODEL, reconstruction_signature, write_mlmodel
 
 if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+
     from scanproof.reconstruction.base import Reconstructor
+    from scanproof.study.classifier_description import ClassifierDescription
 
 Weights = Mapping[str, np.ndarray]
 
@@ -48,27 +51,46 @@ def save_model(folder: Path, weights: Weights, description: ModelDescription) ->
     Raises:
         ScanproofError: the folder holds something, or cannot be written.
     """
+    data = as_safetensors(weights)
+    description = description.model_copy(update={"weights_sha256": hashlib.sha256(data).hexdigest()})
+    signature = reconstruction_signature(description.sampling.dimensions)
+    write_folder(folder, {WEIGHTS: data}, description.model_dump(mode="json"), signature=signature)
+    return description
+
+
+def as_safetensors(arrays: Weights) -> bytes:
+    """The content of a safetensors file with these arrays."""
     from safetensors.numpy import save
 
-    data = save({name: np.ascontiguousarray(array) for name, array in weights.items()})
-    description = description.model_copy(update={"weights_sha256": hashlib.sha256(data).hexdigest()})
+    return save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+
+
+def write_folder(
+    folder: Path, files: Mapping[str, bytes], description: Mapping[str, object], *, signature: ModelSignature
+) -> None:
+    """Write files and the ``MLmodel`` of a model folder.
+
+    Args:
+        folder: made where it is missing; must be empty.
+        files: name to content; :data:`~scanproof.study.model_files.WEIGHTS` is one of them.
+        description: content of the flavour, in plain YAML types.
+        signature: inputs and outputs.
+
+    Raises:
+        ScanproofError: the folder holds something, or cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise ScanproofError("folder of a new model must be empty", file=folder)
-        (folder / WEIGHTS).write_bytes(data)
-        write_mlmodel(
-            folder,
-            description.model_dump(mode="json"),
-            weights=folder / WEIGHTS,
-            dimensions=description.sampling.dimensions,
-        )
+        for name, data in files.items():
+            (folder / name).write_bytes(data)
+        write_mlmodel(folder, description, weights=folder / WEIGHTS, signature=signature)
     except OSError as error:
         raise ScanproofError(f"model must be written: {error.strerror or error}", file=folder) from error
-    return description
 
 
-def read_weights(folder: Path, description: ModelDescription) -> dict[str, np.ndarray]:
+def read_weights(folder: Path, description: ModelDescription | ClassifierDescription) -> dict[str, np.ndarray]:
     """Read the weights of a model folder; nothing but numbers is read.
 
     Args:
@@ -78,24 +100,37 @@ def read_weights(folder: Path, description: ModelDescription) -> dict[str, np.nd
     Raises:
         ScanproofError: the file is missing, truncated, altered or not safetensors, or a weight is not finite.
     """
+    weights = read_arrays(folder / WEIGHTS, sha256=description.weights_sha256)
+    check_hash(hash_weights(weights), description.model_sha256, file=folder / WEIGHTS)
+    return weights
+
+
+def read_arrays(file: Path, *, sha256: str) -> dict[str, np.ndarray]:
+    """Read a safetensors file of finite numbers.
+
+    Args:
+        file: of a saved model.
+        sha256: that its content must have.
+
+    Raises:
+        ScanproofError: it is missing, truncated, altered or not safetensors, or a number is not finite.
+    """
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    file = folder / WEIGHTS
     try:
         data = file.read_bytes()
     except OSError as error:
         raise ScanproofError(f"weights must be readable: {error.strerror or error}", file=file) from None
-    _check_hash(hashlib.sha256(data).hexdigest(), description.weights_sha256, file=file)
+    check_hash(hashlib.sha256(data).hexdigest(), sha256, file=file)
     try:
-        weights = load(data)
+        arrays = load(data)
     except (SafetensorError, KeyError, ValueError) as error:
         raise ScanproofError(f"weights must be a safetensors file: {error}", file=file) from None
-    _check_hash(hash_weights(weights), description.model_sha256, file=file)
-    for name, array in weights.items():
+    for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise ScanproofError("weights must be finite", file=file, key=name, value="NaN or infinite")
-    return weights
+    return arrays
 
 
 def read_model(folder: Path, *, model_sha256: str) -> dict[str, np.ndarray]:
@@ -109,7 +144,7 @@ def read_model(folder: Path, *, model_sha256: str) -> dict[str, np.ndarray]:
         ScanproofError: see :func:`load_reconstructor`; other weights than these.
     """
     description = read_description(folder)
-    _check_hash(description.model_sha256, model_sha256, file=folder / MLMODEL)
+    check_hash(description.model_sha256, model_sha256, file=folder / MLMODEL)
     weights = read_weights(folder, description)
     build_reconstructor(description, weights, file=folder / WEIGHTS)
     return weights
@@ -154,7 +189,12 @@ def build_reconstructor(description: ModelDescription, weights: Weights, *, file
     return method
 
 
-def _check_hash(found: str, expected: str, *, file: Path) -> None:
+def check_hash(found: str, expected: str, *, file: Path) -> None:
+    """Refuse what is not as it was saved.
+
+    Raises:
+        ScanproofError: the hashes differ.
+    """
     if found != expected:
         rule = f"weights must be as they were saved, with sha256 {expected}"
         raise ScanproofError(rule, file=file, value=found, hint="the file is truncated or altered")

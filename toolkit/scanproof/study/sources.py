@@ -9,14 +9,23 @@ from pathlib import Path
 
 import pandas as pd
 
+from scanproof.data.bids import DESCRIPTION, is_bids, read_bids
 from scanproof.data.class_folders import SUBJECTS_ARE_FILES, read_class_folders
 from scanproof.data.labels import label_columns
 from scanproof.data.manifest import Manifest, read_manifest
 from scanproof.data.privacy import pseudonym
+from scanproof.data.readers import reader_of
 from scanproof.data.splits import check_labels, split_by_subject
 from scanproof.errors import ScanproofError, unknown_name
-from scanproof.study.data_plans import DemoData, ImageData, SiteData
+from scanproof.study.data_plans import DemoData, ImageData, KspaceData, SiteData, VolumeData
 from scanproof.study.definition import Study
+
+#: what a reader must know of measured k-space
+REFERENCE_IS_MEASURED = (
+    "The reference of a slice is its fully sampled k-space, reconstructed with the same coil sensitivities that the "
+    "methods are given. It holds the noise of the measurement, and without shift the fully sampled reconstruction is "
+    "the reference itself. Undersampling, artifacts and added noise are simulated on the measured k-space."
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,12 @@ def cohort_sources(study: Study, *, site_key: bytes = b"") -> list[CohortSource]
     if isinstance(study.data, DemoData):
         return demo_sources(study.data, adjacent=adjacent)
     return site_sources(
-        study.data, seed=study.seed, labelled=bool(study.classification), site_key=site_key, adjacent=adjacent
+        study.data,
+        seed=study.seed,
+        labelled=bool(study.classification),
+        site_key=site_key,
+        adjacent=adjacent,
+        trains=not study.all_loaded,
     )
 
 
@@ -81,8 +95,10 @@ def demo_sources(data: DemoData, *, adjacent: bool) -> list[CohortSource]:
     return sources
 
 
-def site_sources(data: SiteData, *, seed: int, labelled: bool, site_key: bytes, adjacent: bool) -> list[CohortSource]:
-    """Sources of a folder of volumes or images: reads the manifest, splits by subject and hashes the files.
+def site_sources(
+    data: SiteData, *, seed: int, labelled: bool, site_key: bytes, adjacent: bool, trains: bool = True
+) -> list[CohortSource]:
+    """Sources of a folder of volumes, images or raw data: reads the manifest, splits by subject and hashes the files.
 
     Args:
         data: the folder.
@@ -90,6 +106,8 @@ def site_sources(data: SiteData, *, seed: int, labelled: bool, site_key: bytes, 
         labelled: whether labels are needed.
         site_key: key of the subjects' pseudonyms.
         adjacent: slices of a volume have to lie next to each other.
+        trains: whether networks learn here; else all subjects are test subjects, unless the study names training sites,
+            whose validation cases then fix operating points.
 
     Raises:
         ScanproofError: a manifest that breaks a rule, a training site that is not in it, a split without both
@@ -102,16 +120,22 @@ def site_sources(data: SiteData, *, seed: int, labelled: bool, site_key: bytes, 
             "site name is taken by the summary over sites", file=manifest.file, key="site", value="all"
         )
     subjects = table.groupby("site")["subject"].nunique()
-    training_sites = data.training_sites or [str(subjects.idxmax())]
+    training_sites = data.training_sites or []
+    if data.only_site:
+        training_sites = []
+    elif trains and not training_sites:
+        training_sites = [str(subjects.idxmax())]
     for site in training_sites:
         if site not in subjects.index:
             raise unknown_name("training site", site, subjects.index, file=manifest.file, key="data.training_sites")
     cases = {
-        str(site): _split(rows, data, manifest.file, training=site in training_sites, seed=seed, labelled=labelled)
+        str(site): _split(
+            rows, data, manifest.file, training=site in training_sites, seed=seed, labelled=labelled, trains=trains
+        )
         for site, rows in table.groupby("site", sort=True)
     }
     together = pd.concat(list(cases.values()))
-    together["sha256"] = [_file_hash(Path(path)) for path in together["path"]]
+    together["sha256"] = [_content_hash(Path(path), kind=data.kind) for path in together["path"]]
     _check_content(together, manifest.file)
     reading = data.model_dump(mode="json", include={"slices", "extent", "matrix", "spacing", "coils", "snr"})
     sources = []
@@ -131,7 +155,7 @@ def site_sources(data: SiteData, *, seed: int, labelled: bool, site_key: bytes, 
                 training=site in training_sites,
                 targets=manifest.targets,
                 exclusive=manifest.exclusive,
-                params={**params, "adjacent": adjacent} if data.kind == "nifti" else params,
+                params={**params, "adjacent": adjacent} if data.kind == "volumes" else params,
                 paths=dict(zip(hashes, rows["path"].astype(str), strict=True)),
             )
         )
@@ -142,24 +166,37 @@ def data_notes(study: Study) -> list[str]:
     """What a reader must know of the data beyond their kind."""
     if isinstance(study.data, ImageData) and study.data.manifest is None:
         return [SUBJECTS_ARE_FILES]
+    if isinstance(study.data, KspaceData):
+        return [REFERENCE_IS_MEASURED]
     return []
 
 
 def _manifest(data: SiteData, *, labelled: bool) -> Manifest:
     folder = data.folder
     if data.manifest is not None:
-        return read_manifest(data.manifest, root=folder or data.manifest.parent, labelled=labelled)
-    if not isinstance(data, ImageData) or folder is None:
+        root = folder or data.manifest.parent
+        return read_manifest(data.manifest, root=root, labelled=labelled, site=data.only_site)
+    if folder is None:
         raise ScanproofError("must be given", key="data.manifest")
-    return read_class_folders(folder, site=data.site)
+    site = data.only_site or data.site
+    if isinstance(data, VolumeData):
+        if not is_bids(folder):
+            rule = f"folder without a manifest must be a BIDS dataset, with {DESCRIPTION}"
+            raise ScanproofError(rule, file=folder, key="data.manifest")
+        plan = data.bids
+        column = None if data.only_site else plan.site
+        return read_bids(folder, labelled=labelled, suffix=plan.suffix, label=plan.label, site_column=column, site=site)
+    return read_class_folders(folder, site=site)
 
 
 def _split(
-    rows: pd.DataFrame, data: SiteData, file: Path, *, training: bool, seed: int, labelled: bool
+    rows: pd.DataFrame, data: SiteData, file: Path, *, training: bool, seed: int, labelled: bool, trains: bool
 ) -> pd.DataFrame:
     """The rows of one site that are used, with their splits."""
     site, rows = str(rows["site"].iloc[0]), rows.copy()
-    if rows["split"].isna().all():
+    if data.only_site:
+        rows["split"] = pd.Series("test", rows.index, dtype="string")
+    elif rows["split"].isna().all():
         fractions = data.fractions.model_dump() if training else {"test": 1.0}
         rows["split"] = split_by_subject(rows, fractions=fractions, seed=seed)
     if not training:
@@ -167,8 +204,9 @@ def _split(
         if rows.empty:
             raise ScanproofError("site must have cases in the test split", file=file, key=f"site {site!r}")
     if labelled:
-        splits = ("train", "val", "test") if training else ("test",)
-        check_labels(rows.assign(case=rows["path"]), splits=splits, site=site, file=file)
+        splits = (*(["train"] if trains else []), "val", "test") if training else ("test",)
+        # whether a site that is only tested has enough of both, its protocol says
+        check_labels(rows.assign(case=rows["path"]), splits=splits, site=site, file=file, both=not data.only_site)
     return rows
 
 
@@ -199,6 +237,13 @@ def _files(rows: pd.DataFrame, hashes: pd.Series, site_key: bytes) -> list[dict[
         }
         for subject, split, digest, row in zip(rows["subject"], rows["split"], hashes, labels.to_numpy(), strict=True)
     ]
+
+
+def _content_hash(path: Path, *, kind: str) -> str:
+    """Hash of the files behind a path of a manifest; of a single file its SHA-256."""
+    files = [path] if kind == "images" else reader_of(path).contents(path)
+    hashes = [_file_hash(file) for file in files]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def _file_hash(path: Path) -> str:

@@ -31,18 +31,22 @@ class Payload:
         arrays: named NumPy arrays.
         tables: named pandas tables.
         facts: further values, as JSON.
+        large: named ``.npy`` files in a folder of :meth:`Store.scratch`, which the store takes over. They are read as
+            memory-mapped ``arrays``, so that neither writing nor reading holds them in memory.
     """
 
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     facts: Mapping[str, object] = field(default_factory=dict)
+    large: Mapping[str, Path] = field(default_factory=dict)
 
 
 class Store:
     """Payloads on disk, one folder each, written atomically and checked when read.
 
     An entry appears under its final name only when it is complete, so a process that is killed leaves nothing but
-    an unused folder in ``partial``. Files are safetensors, parquet and JSON: reading an entry executes no code.
+    an unused folder in ``partial``. Files are safetensors, NumPy arrays without objects, parquet and JSON: reading an
+    entry executes no code.
 
     Args:
         root: folder of the store; made on first use.
@@ -83,6 +87,9 @@ class Store:
             for name, data in contents.items():
                 (partial / name).write_bytes(data)
                 hashes[name] = hashlib.sha256(data).hexdigest()
+            for name, path in payload.large.items():
+                path.replace(partial / f"{name}.npy")
+                hashes[f"{name}.npy"] = _file_hash(partial / f"{name}.npy")
             entry = {"key": key, "task": dict(task), "sha256": hashes}
             (partial / "entry.json").write_text(json.dumps(entry, indent=1, sort_keys=True, default=str))
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -107,17 +114,22 @@ class Store:
         folder = self._folder(key)
         try:
             entry = json.loads((folder / "entry.json").read_text())
-            contents = {name: (folder / name).read_bytes() for name in entry["sha256"]}
+            large = [name for name in entry["sha256"] if name.endswith(".npy")]
+            contents = {name: (folder / name).read_bytes() for name in entry["sha256"] if name not in large}
             for name, data in contents.items():
                 if hashlib.sha256(data).hexdigest() != entry["sha256"][name]:
                     raise ValueError(name)
+            for name in large:
+                if _file_hash(folder / name) != entry["sha256"][name]:
+                    raise ValueError(name)
+            mapped = {name.removesuffix(".npy"): np.load(folder / name, mmap_mode="r") for name in large}
         except (OSError, ValueError, KeyError, TypeError) as error:
             self.remove(key)
             raise DamagedEntryError(
                 "stored result must be intact; it was removed", file=folder, value=str(error)
             ) from None
         return Payload(
-            arrays=load(contents["arrays.safetensors"]) if "arrays.safetensors" in contents else {},
+            arrays=mapped | (load(contents["arrays.safetensors"]) if "arrays.safetensors" in contents else {}),
             tables={
                 name.removesuffix(".parquet"): pd.read_parquet(io.BytesIO(data))
                 for name, data in contents.items()
@@ -129,6 +141,15 @@ class Store:
     def remove(self, key: str) -> None:
         """Forget an entry."""
         shutil.rmtree(self._folder(key), ignore_errors=True)
+
+    def scratch(self) -> Path:
+        """A new folder for files that become part of a payload; :meth:`sweep` removes what is left of it."""
+        folder = self.root / "partial" / f"scratch-{uuid.uuid4().hex}"
+        try:
+            folder.mkdir(parents=True)
+        except OSError as error:
+            raise ScanproofError(f"store must be writable: {error.strerror or error}", file=self.root) from error
+        return folder
 
     def unfinished(self, key: str) -> Path:
         """File in which a task keeps how far it has come, so that it can go on after a kill."""
@@ -153,6 +174,12 @@ class Store:
 
     def _folder(self, key: str) -> Path:
         return self.root / key[:2] / key
+
+
+def _file_hash(path: Path) -> str:
+    """Of a file that need not fit into memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_atomically(path: Path, data: bytes) -> None:

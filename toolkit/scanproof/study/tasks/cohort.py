@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from scanproof.data.cohort import Acquisition, Cohort
+from scanproof.data.scans import ARRAYS, Scans
 from scanproof.study.store import Payload
 from scanproof.study.tasks.context import Context, Inputs, Params
+
+if TYPE_CHECKING:
+    from scanproof.data.manifest import LabelledFile
 
 
 def make_cohort(key: str, params: Params, inputs: Inputs, context: Context) -> Payload:
     """Simulate or read a site's cohort."""
+    if params["source"] == "kspace":
+        return _kspace_payload(params, context)
     if params["source"] == "demo":
         from scanproof.data.demo.generator import demo_cohort
         from scanproof.data.demo.shape import HeadShape
@@ -30,6 +39,16 @@ def make_cohort(key: str, params: Params, inputs: Inputs, context: Context) -> P
         )
     else:
         cohort = _site_cohort(params, context.local["paths"])
+    return write_cohort(cohort)
+
+
+def write_cohort(cohort: Cohort, *, large: Mapping[str, Path] | None = None) -> Payload:
+    """The payload that :func:`read_cohort` reads.
+
+    Args:
+        cohort: what it holds.
+        large: files of the arrays of its scans.
+    """
     acquisition = cohort.acquisition
     facts = {
         "site": cohort.site,
@@ -44,24 +63,52 @@ def make_cohort(key: str, params: Params, inputs: Inputs, context: Context) -> P
     arrays = {"images": cohort.images}
     if cohort.findings is not None:
         arrays["findings"] = cohort.findings
-    return Payload(arrays=arrays, tables={"cases": cohort.cases}, facts=facts)
+    if cohort.scans is not None:
+        arrays |= {"scale": cohort.scans.scale, "spacing": cohort.scans.spacing}
+    return Payload(arrays=arrays, tables={"cases": cohort.cases}, facts=facts, large=large or {})
+
+
+def _kspace_payload(params: Params, context: Context) -> Payload:
+    """The payload of a folder of raw data, which is not held in memory."""
+    from scanproof.data.kspace import kspace_cohort
+    from scanproof.data.scans import ARRAYS
+
+    folder = context.store.scratch()
+    cohort = kspace_cohort(
+        params["site"],
+        _labelled(params, context.local["paths"]),
+        folder=folder,
+        targets=params["targets"],
+        exclusive=params["exclusive"],
+        slices=params["slices"],
+        extent=tuple(params["extent"]),
+        matrix=tuple(params["matrix"]),
+        coils=params["coils"],
+        spacing=tuple(params["spacing"]) if params["spacing"] else None,
+    )
+    return write_cohort(cohort, large={name: folder / f"{name}.npy" for name in ARRAYS})
+
+
+def _labelled(params: Params, paths: Mapping[str, str]) -> list[LabelledFile]:
+    from scanproof.data.manifest import LabelledFile
+
+    return [
+        LabelledFile(file["subject"], paths[file["sha256"]], tuple(file["labels"]), file["split"])
+        for file in params["files"]
+    ]
 
 
 def _site_cohort(params: Params, paths: Mapping[str, str]) -> Cohort:
     """The cohort of a folder of volumes or images."""
     from scanproof.data.images import image_cohort
-    from scanproof.data.manifest import LabelledFile
-    from scanproof.data.nifti import nifti_cohort
+    from scanproof.data.volumes import volume_cohort
 
-    files = [
-        LabelledFile(file["subject"], paths[file["sha256"]], tuple(file["labels"]), file["split"])
-        for file in params["files"]
-    ]
+    files = _labelled(params, paths)
     common = {name: params[name] for name in ("targets", "exclusive", "matrix", "coils", "snr")}
     spacing = tuple(params["spacing"])
     if params["source"] == "images":
         return image_cohort(params["site"], files, **common, spacing=spacing)
-    return nifti_cohort(
+    return volume_cohort(
         params["site"],
         files,
         **common,
@@ -75,10 +122,12 @@ def _site_cohort(params: Params, paths: Mapping[str, str]) -> Cohort:
 def read_cohort(payload: Payload) -> Cohort:
     """The cohort in the payload of a ``cohort`` task."""
     facts: Mapping[str, Any] = payload.facts
+    arrays = payload.arrays
     return Cohort(
         site=facts["site"],
-        images=payload.arrays["images"],
-        findings=payload.arrays.get("findings"),
+        images=arrays["images"],
+        findings=arrays.get("findings"),
+        scans=_scans(arrays) if "scale" in arrays else None,
         cases=payload.tables["cases"],
         targets=tuple(facts["targets"]),
         exclusive=facts["exclusive"],
@@ -90,3 +139,8 @@ def read_cohort(payload: Payload) -> Cohort:
             facts=facts["facts"],
         ),
     )
+
+
+def _scans(arrays: Mapping[str, np.ndarray]) -> Scans:
+    kept = {name: arrays[name] for name in ARRAYS}
+    return Scans(**kept, scale=arrays["scale"], spacing=arrays["spacing"], rows=np.arange(len(arrays["scale"])))

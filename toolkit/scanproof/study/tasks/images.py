@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from scanproof.reconstruction.base import Reconstructor
-    from scanproof.study.acquire import Sampling, ScanMemory
+    from scanproof.study.acquire import AcquiredCohort, Sampling, ScanMemory
 
 #: slices that are reconstructed together: few enough for their k-space to stay in a core's cache
 BATCH = 4
@@ -44,11 +44,9 @@ def fit_reconstruction(key: str, params: Params, inputs: Inputs, context: Contex
 
     cohorts = [_load_cohort(context.store, cohort) for cohort in inputs["cohorts"]]
     samples = {
-        split: [
-            sample
-            for cohort in cohorts
-            for sample in AcquiredCohort(cohort.select(split), sampling=_sampling(params), seed=params["seed"])
-        ]
+        split: _samples(
+            [AcquiredCohort(c.select(split), sampling=_sampling(params), seed=params["seed"]) for c in cohorts]
+        )
         for split in ("train", "val")
     }
     method = RECONSTRUCTORS.create(params["method"], params["options"]).in_dimensions(params["dimensions"])
@@ -63,8 +61,25 @@ def fit_reconstruction(key: str, params: Params, inputs: Inputs, context: Contex
     return trained(result)
 
 
+def _samples(acquired: Sequence[AcquiredCohort]) -> Sequence[dict[str, Tensor]]:
+    """The samples of all sites: simulated ones are kept, measured ones are read again whenever they are asked for."""
+    from scanproof.training.samples import Joined
+
+    if any(one.cohort.scans is not None for one in acquired):
+        return Joined(acquired)
+    return [sample for one in acquired for sample in one]
+
+
 def load_reconstruction(key: str, params: Params, inputs: Inputs, context: Context) -> Payload:
-    """The weights of a saved reconstruction."""
+    """The weights of a saved reconstruction; of another origin, its files."""
+    if "path" in context.local:
+        from scanproof.external.files import read_files
+        from scanproof.study.saved_model import check_hash
+
+        path = Path(context.local["path"])
+        files = read_files(path)
+        check_hash(files.sha256, params["model_sha256"], file=path)
+        return Payload(arrays={name: np.frombuffer(data, np.uint8) for name, data in files.contents.items()})
     from scanproof.study.saved_model import read_model
 
     return Payload(arrays=read_model(Path(context.local["folder"]), model_sha256=params["model_sha256"]))

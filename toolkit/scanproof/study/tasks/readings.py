@@ -19,6 +19,8 @@ from scanproof.study.tasks.units import volume_cases, volume_images
 if TYPE_CHECKING:
     from torch import nn
 
+    from scanproof.classification.external import ExternalClassifier
+
 #: what a classifier is built from
 _BUILD = ("norm", "options", "dimensions")
 #: what is told of the drift of a layer
@@ -78,6 +80,8 @@ def predict(key: str, params: Params, inputs: Inputs, context: Context) -> Paylo
     from scanproof.classification.norms import training_norm
     from scanproof.seeds import derive_seed
 
+    if "format" in params:
+        return _predict_external(params, inputs, context)
     network, facts, reference = _load(context.store, inputs["model"][0])
     images = _images(context.store.get(inputs["images"][0]), dimensions=facts["dimensions"])
     others = inputs.get("reference")
@@ -95,6 +99,8 @@ def predict(key: str, params: Params, inputs: Inputs, context: Context) -> Paylo
         told["layers"] = layers["name"].tolist()
     else:
         arrays = {"probability": predict_adapted(network, params["norm"], images, **reading)}
+    if "columns" in facts:  # a network that was loaded may look for more, and in another order
+        arrays["probability"] = arrays["probability"][:, facts["columns"]]
     return Payload(
         arrays=arrays,
         facts={
@@ -105,6 +111,28 @@ def predict(key: str, params: Params, inputs: Inputs, context: Context) -> Paylo
             "images": inputs["images"][0],
         },
     )
+
+
+def _predict_external(params: Params, inputs: Inputs, context: Context) -> Payload:
+    """What a model of another origin reads; of its layers nothing is told."""
+    reader, facts = _load_external(context.store, inputs["model"][0])
+    images = _images(context.store.get(inputs["images"][0]), dimensions=facts["dimensions"])
+    return Payload(
+        arrays={"probability": reader.probabilities(images)[:, facts["columns"]]},
+        facts={
+            **{name: facts[name] for name in ("classifier", "targets", "dimensions", "norm")},
+            "seed": None,
+            "images": inputs["images"][0],
+        },
+    )
+
+
+@lru_cache(maxsize=2)
+def _load_external(store: Store, key: str) -> tuple[ExternalClassifier, Mapping[str, Any]]:
+    from scanproof.study.tasks.saved import external_classifier
+
+    payload = store.get(key)
+    return external_classifier(payload), payload.facts
 
 
 def _data(payloads: Sequence[Payload], *, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
@@ -140,7 +168,8 @@ def _load(store: Store, key: str) -> tuple[nn.Module, Mapping[str, Any], Mapping
     payload = store.get(key)
     facts: Mapping[str, Any] = payload.facts
     build = {name: facts[name] for name in _BUILD}
-    network, counts = build_classifier(facts["network"], seed=0, outputs=len(facts["targets"]), **build)
+    outputs = int(facts.get("outputs", len(facts["targets"])))
+    network, counts = build_classifier(facts["network"], seed=0, outputs=outputs, **build)
     if counts != facts["norm_layers"]:
         raise ScanproofError(f"classifier must have the norm layers {facts['norm_layers']}", key=key, value=counts)
     network.load_state_dict({name: torch.from_numpy(array) for name, array in payload.arrays.items()})

@@ -45,6 +45,7 @@ def evaluate_study(key: str, params: Params, inputs: Inputs, context: Context) -
         study=params["study"],
         seed=params["seed"],
         **{name: params[name] for name in ("confidence", "interval", "resamples", "sensitivity")},
+        given=_given(params),
     )
     tables = {"results": found.results, "predictions": all_predictions, "comparisons": found.comparisons}
     return Payload(tables={**tables, "layers": _mean_over_seeds(layers)})
@@ -63,8 +64,15 @@ def judge(key: str, params: Params, inputs: Inputs, context: Context) -> Payload
         predictions=tables["predictions"],
         bootstrap=Bootstrap(**{name: params[name] for name in ("seed", "resamples", "confidence", "interval")}),
         sensitivity=params["sensitivity"],
+        given=_given(params),
     )
     return Payload(tables={"claims": claims})
+
+
+def _given(params: Params) -> pd.DataFrame | None:
+    """Operating points that came with saved classifiers."""
+    rows = params.get("operating_points")
+    return pd.DataFrame(rows).astype({"seed": "Int64", "threshold": "float64"}) if rows else None
 
 
 class _Images:
