@@ -1,0 +1,1 @@
+"""Scaling laws: how much training data and how large a network is worth having."""

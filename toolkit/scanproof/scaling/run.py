@@ -1,0 +1,153 @@
+"""Running a sweep from its file to its results table, lock file and MLflow runs."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from scanproof.data.privacy import site_key
+from scanproof.scaling.definition import Sweep
+from scanproof.scaling.plan import SweepPlan, make_plan
+from scanproof.scaling.results import results_table, searches_table
+from scanproof.study.data_plans import SiteData
+from scanproof.study.executor import execute
+from scanproof.study.fingerprint import code_version, library_versions
+from scanproof.study.plan import Task
+from scanproof.study.record import data_hash
+from scanproof.study.store import Store, write_atomically
+
+_VERSIONS = ("scanproof", "torch", "monai", "numpy", "pandas", "nibabel", "nilearn", "pillow", "mlflow")
+
+
+@dataclass(frozen=True)
+class FinishedSweep:
+    """A finished sweep.
+
+    Args:
+        sweep: the definition.
+        folder: where results and lock file lie.
+        results: the results table.
+        tracking_uri: where it is tracked; None without tracking.
+    """
+
+    sweep: Sweep
+    folder: Path
+    results: pd.DataFrame
+    tracking_uri: str | None
+
+    @property
+    def table(self) -> Path:
+        """The results table as a file."""
+        return self.folder / "results.parquet"
+
+
+def plan_sweep(sweep: Sweep, root: Path, *, device: str = "cpu") -> SweepPlan:
+    """The plan of a sweep in a workspace."""
+    key = site_key(root / "site.key") if isinstance(sweep.data, SiteData) else b""
+    return make_plan(sweep, site_key=key, device=device)
+
+
+def run_sweep(
+    sweep: Sweep,
+    root: Path,
+    *,
+    output: Path | None = None,
+    workers: int = 1,
+    device: str = "cpu",
+    tracking_uri: str | None = None,
+    on_start: Callable[[Sequence[Task]], None] = lambda tasks: None,
+    on_done: Callable[[Task], None] = lambda task: None,
+    on_stage: Callable[[str], None] = lambda stage: None,
+) -> FinishedSweep:
+    """Run what is not finished yet, write the results and track them.
+
+    A sweep that is killed and started again trains only what was not finished, and goes on in the middle of a training;
+    one that gets further sizes, widths or seeds trains only these. On a CPU results do not depend on the workers, but
+    for the seconds.
+
+    Args:
+        sweep: the definition.
+        root: folder of the store, the default MLflow database and the default output.
+        output: folder of results and lock file; default ``<root>/scaling/<sweep>``.
+        workers: processes.
+        device: ``"cpu"`` or ``"cuda"``, where networks are trained.
+        tracking_uri: MLflow; None for no tracking.
+        on_start: see :func:`scanproof.study.executor.execute`.
+        on_done: likewise.
+        on_stage: told what happens before and after the tasks.
+
+    Raises:
+        ScanproofError: wrong input. Finished tasks are kept and found again by the next run.
+    """
+    on_stage("reading data and planning")
+    plan, store = plan_sweep(sweep, root, device=device), Store(root / "store")
+    if tracking_uri is not None:
+        from scanproof.tracking.experiment import prepare
+
+        prepare(tracking_uri, experiment=sweep.name, artifact_root=root / "artifacts")  # errors before the work
+    store.sweep()
+    execute(plan.tasks, store, workers=workers, wanted=plan.wanted, on_start=on_start, on_done=on_done)
+    on_stage("writing results")
+    folder = output or root / "scaling" / sweep.name
+    results, searches = results_table(sweep, plan, store), searches_table(plan, store)
+    write_atomically(folder / "results.parquet", _parquet(results))
+    if len(searches):
+        write_atomically(folder / "learning_rates.csv", searches.to_csv(index=False).encode())
+    lock = _lock(sweep, plan, store, results)
+    lock_file = folder / "scaling.lock.yaml"
+    write_atomically(lock_file, yaml.safe_dump(lock, sort_keys=False, allow_unicode=True).encode())
+    finished = FinishedSweep(sweep, folder, results, tracking_uri)
+    if tracking_uri is not None:
+        from scanproof.scaling.track import log_sweep
+
+        on_stage("logging to MLflow")
+        log_sweep(
+            results,
+            experiment=sweep.name,
+            description=sweep.description,
+            lock=lock,
+            files=[finished.table, lock_file],
+            uri=tracking_uri,
+            artifact_root=root / "artifacts",
+        )
+    return finished
+
+
+def definition_hash(sweep: Sweep) -> str:
+    """Hash of everything that was asked for."""
+    return hashlib.sha256(json.dumps(_public(sweep), sort_keys=True).encode()).hexdigest()
+
+
+def _public(sweep: Sweep) -> dict[str, Any]:
+    """A definition in plain types, without the places of local files."""
+    content: dict[str, Any] = sweep.model_dump(mode="json", exclude={"data": {"manifest", "root"}})
+    return content
+
+
+def _lock(sweep: Sweep, plan: SweepPlan, store: Store, results: pd.DataFrame) -> dict[str, Any]:
+    """What is needed to repeat the sweep and to prove that it was repeated; it holds no time, so it repeats, too."""
+    trainings = hashlib.sha256("".join(sorted(cell.training.key for cell in plan.cells)).encode())
+    return {
+        "scaling": sweep.name,
+        "definition_sha256": definition_hash(sweep),
+        "code_version": code_version(),
+        "data_sha256": {site: data_hash(store.get(task.key)) for site, task in plan.cohorts.items()},
+        "trainings_sha256": trainings.hexdigest(),
+        "measures_sha256": hashlib.sha256(_parquet(results.drop(columns="seconds"))).hexdigest(),
+        "versions": library_versions(*_VERSIONS),
+        "definition": _public(sweep),
+    }
+
+
+def _parquet(table: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False)
+    return buffer.getvalue()
