@@ -4,9 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint types bench bench-transforms bench-untrained bench-gleam bench-statistics atlas ui acceptance browser picture schema clean
+WHEELHOUSE := build/wheelhouse
+
+.PHONY: help wheelhouse install-offline demo test lint types bench bench-transforms bench-untrained bench-gleam bench-statistics atlas ui acceptance browser postgresql picture schema clean
 
 help:
+	@echo "make wheelhouse  fetch scanproof and all it needs into $(WHEELHOUSE), for a machine without internet"
+	@echo "make install-offline  install from $(WHEELHOUSE) alone"
 	@echo "make demo        install, run studies/demo.yaml, say where the report is"
 	@echo "make test        install, run the test suite"
 	@echo "make lint        style, types, import contracts"
@@ -30,10 +34,27 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
+# what a machine without internet needs: copy the checkout with $(WHEELHOUSE) there, then make install-offline
+wheelhouse: pyproject.toml constraints.txt
+	mkdir -p $(WHEELHOUSE)
+	$(PYTHON) -m pip download --quiet --dest $(WHEELHOUSE) --constraint constraints.txt \
+		"$$(grep '^torch==' constraints.txt)" pip hatchling
+	$(PYTHON) -m pip download --quiet --dest $(WHEELHOUSE) --constraint constraints.txt --find-links $(WHEELHOUSE) ".[ismrmrd]"
+	rm -f $(WHEELHOUSE)/scanproof-*
+	$(PYTHON) -m pip wheel --quiet --no-deps --wheel-dir $(WHEELHOUSE) .
+	@echo "$(WHEELHOUSE) holds $$(ls $(WHEELHOUSE) | wc -l) packages, $$(du -sh $(WHEELHOUSE) | cut -f1)"
+
+install-offline:
+	@ls $(WHEELHOUSE)/scanproof-*.whl >/dev/null 2>&1 || \
+		{ echo "$(WHEELHOUSE) is empty: run make wheelhouse on a machine with internet and copy the folder here"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --no-index --find-links $(WHEELHOUSE) --constraint constraints.txt "scanproof[ismrmrd]"
+	@$(BIN)/scanproof --version
+
 demo: $(STAMP)
 	$(BIN)/scanproof run studies/demo.yaml
 
-test: $(STAMP) browser
+test: $(STAMP) browser postgresql
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not demo"
 
 acceptance: $(STAMP)
@@ -82,6 +103,14 @@ browser:
 		{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 		  apt-get update -qq && apt-get install -y -qq chromium chromium-driver >/dev/null; } || \
 		echo "chromium is missing: browser tests will be skipped"
+
+# tests of a shared MLflow server need PostgreSQL; Debian keeps its programs where no PATH leads
+postgresql:
+	@command -v postgres >/dev/null && command -v initdb >/dev/null || \
+		{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		  apt-get update -qq && apt-get install -y -qq postgresql >/dev/null && \
+		  for name in postgres initdb pg_ctl; do ln -sf /usr/lib/postgresql/*/bin/$$name /usr/local/bin/; done; } || \
+		echo "PostgreSQL is missing: tests of a shared MLflow server will be skipped"
 
 clean:
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

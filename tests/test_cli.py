@@ -23,7 +23,18 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["run", "--help"], ["register", "--help"], ["gallery", "--help"], ["power", "--help"], ["--version"]],
+    [
+        ["--help"],
+        ["run", "--help"],
+        ["register", "--help"],
+        ["gallery", "--help"],
+        ["power", "--help"],
+        ["scaling", "run", "--help"],
+        ["scaling", "plan", "--help"],
+        ["export", "--help"],
+        ["--version"],
+        ["data", "check", "--help"],
+    ],
 )
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     """What makes help slow is imports: none of these may be loaded for it."""
@@ -89,7 +100,7 @@ def test_power_says_how_many_subjects() -> None:
         (["power", "--seeds", "2", "--spread", "0.05"], "half_width: trainings must be at least 4"),
         (["severity-table", "-o", "table.xlsx"], "unknown kind of output file, got '.xlsx' (known: .csv, .json, .md)"),
         (["gallery", "-o", "page.gif"], "page.gif: unknown kind of output file, got '.gif' (known: .html, .pdf, .png)"),
-        (["gallery", "--input", "README.md"], "README.md: file must be a readable NIfTI volume"),
+        (["gallery", "--input", "README.md"], "README.md: format must be one of: "),
     ],
 )
 def test_errors_are_one_line_with_code_two(arguments: list[str], message: str) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scanproof.commands.common import cores, interruptible, load_definition
+from scanproof.commands.data import data_app
+from scanproof.commands.exchange import compare_results, export_results, import_results
+from scanproof.commands.protocol import protocol_app, validate
+from scanproof.commands.scaling import app as scaling_app
 from scanproof.errors import ScanproofError
 
 if TYPE_CHECKING:
-    from scanproof.study.definition import Study
     from scanproof.study.run import Finished
 
 app = typer.Typer(
@@ -24,17 +26,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(data_app, name="data")
+app.add_typer(scaling_app, name="scaling")
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="Study file (YAML).", show_default=False)]
 Root = Annotated[Path, typer.Option("--root", help="Folder of the store, the MLflow database and outputs.")]
 Data = Annotated[
-    Path | None, typer.Option("--data", metavar="DIR", help="Run on this folder of NIfTI volumes or images instead.")
+    Path | None, typer.Option("--data", metavar="DIR", help="Run on this folder of volumes, images or raw data.")
 ]
 Manifest = Annotated[
     Path | None, typer.Option("--manifest", metavar="CSV", help="Its manifest; default DIR/cohort.csv.")
 ]
 Image = Annotated[
-    Path | None, typer.Option("--input", metavar="IMAGE", help="A NIfTI file; default simulated subjects.")
+    Path | None,
+    typer.Option("--input", metavar="IMAGE", help="A volume (NIfTI or DICOM); default simulated subjects."),
 ]
 Shifts = Annotated[
     list[str] | None, typer.Option("--shift", metavar="NAME", help="Only this shift; may be given several times.")
@@ -42,6 +47,12 @@ Shifts = Annotated[
 TrackingUri = Annotated[
     str | None,
     typer.Option("--tracking-uri", metavar="URI", help="MLflow; default $MLFLOW_TRACKING_URI or ROOT/mlflow.db."),
+]
+Trust = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trust", metavar="NAME|FILE", help="A model of others that may execute code; may be given several times."
+    ),
 ]
 NoTracking = Annotated[bool, typer.Option("--no-tracking", help="Do not log to MLflow.")]
 
@@ -58,24 +69,26 @@ def run(
     ] = 0,
     data: Data = None,
     manifest: Manifest = None,
+    trust: Trust = None,
     tracking_uri: TrackingUri = None,
     no_tracking: NoTracking = False,
     root: Root = Path("mlruns"),
 ) -> None:
     """Run a study: results, report and MLflow runs."""
+    from scanproof.commands.repeatable import repeatable_command
     from scanproof.progress import show_progress
     from scanproof.study.run import Workspace, run_study
     from scanproof.tracking.uri import resolve_tracking_uri
 
-    definition = _load(study, data, manifest, tracking_uri, root)
+    definition = load_definition(study, data, manifest, tracking_uri, root, trust or ())
     uri = None if no_tracking else resolve_tracking_uri(tracking_uri, root)
-    with _interruptible("finished work is kept, run again to go on"), show_progress(definition.name) as progress:
+    with interruptible("finished work is kept, run again to go on"), show_progress(definition.name) as progress:
         finished = run_study(
             definition,
             Workspace(root=root, output=output),
-            workers=workers or _cores(),
+            workers=workers or cores(),
             tracking_uri=uri,
-            command=shlex.join(["scanproof", *sys.argv[1:]]),
+            command=repeatable_command(sys.argv[1:]),
             on_start=progress.start,
             on_done=progress.done,
             on_stage=progress.stage,
@@ -104,10 +117,10 @@ def train(
     from scanproof.study.train import train_study
     from scanproof.tracking.uri import resolve_tracking_uri
 
-    definition = _load(study, data, manifest, tracking_uri, root)
+    definition = load_definition(study, data, manifest, tracking_uri, root)
     uri = None if no_tracking else resolve_tracking_uri(tracking_uri, root)
     with (
-        _interruptible("finished epochs are kept, train again to go on"),
+        interruptible("finished epochs are kept, train again to go on"),
         joined(device) as processes,
         show_progress(definition.name, quiet=not processes.first) as progress,
     ):
@@ -129,18 +142,26 @@ def plan(
     study: StudyFile,
     data: Data = None,
     manifest: Manifest = None,
+    trust: Trust = None,
     tracking_uri: TrackingUri = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Try the models of others, too, as a run does first.")
+    ] = False,
     root: Root = Path("mlruns"),
 ) -> None:
     """Show what a study would compute, and how much of it is finished already."""
     from rich.console import Console
     from rich.table import Table
 
+    from scanproof.study.dry_run import try_models
     from scanproof.study.executor import count_by_kind, missing_tasks
     from scanproof.study.run import Workspace, plan_study
 
-    definition = _load(study, data, manifest, tracking_uri, root)
+    definition = load_definition(study, data, manifest, tracking_uri, root, trust or ())
     workspace = Workspace(root=root)
+    if dry_run:
+        for tried in try_models(definition):
+            print(tried)
     planned = plan_study(definition, workspace)
     tasks, store = planned.tasks, workspace.store
     cached = count_by_kind(task for task in tasks if task.key in store)
@@ -168,6 +189,7 @@ def tables(
     ] = None,
     data: Data = None,
     manifest: Manifest = None,
+    trust: Trust = None,
     tracking_uri: TrackingUri = None,
     root: Root = Path("mlruns"),
 ) -> None:
@@ -175,7 +197,7 @@ def tables(
     from scanproof.study.run import Workspace
     from scanproof.study.tables import export_tables
 
-    definition = _load(study, data, manifest, tracking_uri, root)
+    definition = load_definition(study, data, manifest, tracking_uri, root, trust or ())
     command = f"scanproof run {study}"
     written = export_tables(
         definition, Workspace(root=root), output, command=command, against=against, metrics=metric or ()
@@ -235,9 +257,9 @@ def tune(
     from scanproof.tuning.run import Effort, tune as run_search
     from scanproof.tuning.search import Request
 
-    definition = _load(study, data, manifest, tracking_uri, root)
+    definition = load_definition(study, data, manifest, tracking_uri, root)
     lines = TrialLines(definition.name)
-    with _interruptible("finished trials are kept, run again to go on"):
+    with interruptible("finished trials are kept, run again to go on"):
         tuned = run_search(
             definition,
             Request(
@@ -263,15 +285,18 @@ def tune(
 @app.command()
 def register(
     study: StudyFile,
-    reconstruction: Annotated[
-        str, typer.Argument(metavar="RECONSTRUCTION", help="Its name in the study.", show_default=False)
+    network: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="Of a reconstruction or classifier in the study.", show_default=False),
     ],
     name: Annotated[
-        str | None, typer.Option("--as", metavar="NAME", help="Of the registered model; default STUDY-RECONSTRUCTION.")
+        str | None, typer.Option("--as", metavar="NAME", help="Of the registered model; default STUDY-NAME.")
     ] = None,
     acceleration: Annotated[
-        float | None, typer.Option("--acceleration", "-R", help="Where the study trained it for several.")
+        float | None, typer.Option("--acceleration", "-R", help="Of a reconstruction trained for several.")
     ] = None,
+    norm: Annotated[str | None, typer.Option("--norm", help="Of a classifier trained with several.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of a classifier trained with several.")] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="Write the model into this folder, besides.")
     ] = None,
@@ -280,20 +305,22 @@ def register(
     tracking_uri: TrackingUri = None,
     root: Root = Path("mlruns"),
 ) -> None:
-    """Put a trained reconstruction into MLflow's model registry, for other studies to load."""
-    from scanproof.study.register import register_reconstruction
+    """Put a trained reconstruction or classifier into MLflow's model registry, for other studies to load."""
+    from scanproof.study.register import register_network
     from scanproof.study.run import Workspace
     from scanproof.tracking.uri import resolve_tracking_uri
 
     options = {"--data": data, "--manifest": manifest, "--root": None if root == Path("mlruns") else root}
     given = [part for option, value in options.items() if value for part in (option, str(value))]
-    registered = register_reconstruction(
-        _load(study, data, manifest, tracking_uri, root),
+    registered = register_network(
+        load_definition(study, data, manifest, tracking_uri, root),
         Workspace(root=root),
-        reconstruction,
+        network,
         uri=resolve_tracking_uri(tracking_uri, root),
         name=name,
         acceleration=acceleration,
+        norm=norm,
+        seed=seed,
         folder=output,
         command=["scanproof", "run", str(study), *given],
     )
@@ -359,7 +386,7 @@ def power(
         "spread": spread,
         "confidence": confidence,
     }
-    study = None if pilot is None else _load(pilot, None, None, None, root)
+    study = None if pilot is None else load_definition(pilot, None, None, None, root)
     expected = expectation(given, pilot=study, root=root, reconstruction=reconstruction)
     sizes = {"half_width": half_width or (), "difference": difference or (), "margin": margin or ()}
     plans = planned(sizes, expected, power=target, simulated=simulate)
@@ -458,43 +485,12 @@ def gallery(
     print(write_gallery(rows, path, text=anatomies.text, command=command))
 
 
-def _load(study: Path, data: Path | None, manifest: Path | None, tracking_uri: str | None, root: Path) -> Study:
-    """The definition in a study file; what a reader must know of its saved reconstructions is said at once."""
-    from scanproof.study.load import load_study
-    from scanproof.study.model_notes import model_warnings
-    from scanproof.study.model_source import ModelSource
-    from scanproof.study.sources import data_notes
-
-    definition = load_study(
-        study, data=data, manifest=manifest, models=ModelSource(root=root, tracking_uri=tracking_uri)
-    )
-    for warning in [*data_notes(definition), *model_warnings(definition)]:
-        print(f"scanproof: warning: {warning}", file=sys.stderr)
-    return definition
-
-
-@contextmanager
-def _interruptible(kept: str) -> Iterator[None]:
-    """An interruption in the block ends the program with a line that says what is kept; typer would end silently."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        print(f"scanproof: interrupted; {kept}", file=sys.stderr)
-        raise typer.Exit(130) from None
-
-
 def _command(name: str, image: Path | None, shifts: list[str] | None, files: list[Path] | None, *more: str) -> str:
     """The command as a reader may repeat it, without the image's name, which may be a patient's."""
     parts = [name, *(["--input", "IMAGE"] if image else []), *more]
     for option, values in (("--shift", shifts), ("--output", files)):
         parts += [part for value in values or [] for part in (option, str(value))]
     return shlex.join(["scanproof", *parts])
-
-
-def _cores() -> int:
-    import os
-
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _summarise(finished: Finished, *, root: Path) -> None:
@@ -532,6 +528,13 @@ def _summarise(finished: Finished, *, root: Path) -> None:
         place = ["--tracking-uri", redact(uri)]
     line("MLflow", shlex.join([*program, "ui", *place]))
     line("", f"then open {ui_address(str(finished.experiment_id), view=FIRST)}")
+
+
+app.add_typer(protocol_app, name="protocol")
+app.command()(validate)
+app.command("export")(export_results)
+app.command("import")(import_results)
+app.command("compare")(compare_results)
 
 
 @app.callback(invoke_without_command=True)

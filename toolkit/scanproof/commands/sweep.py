@@ -1,0 +1,72 @@
+"""``scanproof scaling run`` and ``theory``: train the networks of a scaling file, or simulate what theory knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from scanproof.commands.common import cores, interruptible
+
+
+def run(
+    study: Annotated[Path, typer.Argument(metavar="STUDY", help="Scaling file (YAML).", show_default=False)],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Default ROOT/scaling/NAME.")
+    ] = None,
+    workers: Annotated[
+        int,
+        typer.Option("--workers", "-j", min=0, help="Processes; 0 for one a CPU core. Results do not depend on it."),
+    ] = 0,
+    device: Annotated[Literal["cpu", "cuda"], typer.Option("--device", help="Where networks are trained.")] = "cpu",
+    tracking_uri: Annotated[
+        str | None,
+        typer.Option("--tracking-uri", metavar="URI", help="MLflow; default $MLFLOW_TRACKING_URI or ROOT/mlflow.db."),
+    ] = None,
+    no_tracking: Annotated[bool, typer.Option("--no-tracking", help="Do not log to MLflow.")] = False,
+    root: Annotated[Path, typer.Option("--root", help="Folder of the store, the MLflow database and outputs.")] = Path(
+        "mlruns"
+    ),
+) -> None:
+    """Train every network of a scaling file and measure it: a results table and MLflow runs."""
+    from scanproof.progress import show_progress
+    from scanproof.scaling.load import load_sweep
+    from scanproof.scaling.run import run_sweep
+    from scanproof.tracking.uri import resolve_tracking_uri
+
+    sweep = load_sweep(study)
+    uri = None if no_tracking else resolve_tracking_uri(tracking_uri, root)
+    with interruptible("finished work is kept, run again to go on"), show_progress(sweep.name) as progress:
+        finished = run_sweep(
+            sweep,
+            root,
+            output=output,
+            workers=workers or cores(),
+            device=device,
+            tracking_uri=uri,
+            on_start=progress.start,
+            on_done=progress.done,
+            on_stage=progress.stage,
+        )
+    print(finished.table)
+
+
+def theory(
+    study: Annotated[Path, typer.Argument(metavar="STUDY", help="Simulation file (YAML).", show_default=False)],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Default ROOT/scaling/NAME.")
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", "-j", min=0, help="Processes; 0 for one a CPU core.")] = 0,
+    root: Annotated[Path, typer.Option("--root", help="Folder of the store and outputs.")] = Path("mlruns"),
+) -> None:
+    """Simulate linear estimators, whose risks can be computed, and hold them against theory: a table and a figure."""
+    from scanproof.progress import show_progress
+    from scanproof.scaling.theory.run import load_theory, run_theory
+
+    simulation = load_theory(study)
+    folder = output or root / "scaling" / simulation.name
+    with interruptible("finished draws are kept, run again to go on"), show_progress(simulation.name) as progress:
+        run_theory(simulation, root, folder, workers=workers or cores(), on_start=progress.start, on_done=progress.done)
+    for name in ("risks.csv", "risks.png"):
+        print(folder / name)
