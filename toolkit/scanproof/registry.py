@@ -24,6 +24,7 @@ class Registry(Generic[T]):
         kind: what the methods are, as a user reads it in an error, e.g. ``"reconstruction"``.
         factories: name to ``"module:attribute"``.
         group: entry point group in which other packages register methods, e.g. ``"scanproof.reconstructors"``.
+        unlisted: methods that are made by name as the others are, but that nobody asks for by it.
 
     Example:
         >>> numbers = Registry[float]("number", {"fraction": "fractions:Fraction"})
@@ -31,8 +32,16 @@ class Registry(Generic[T]):
         Fraction(1, 4)
     """
 
-    def __init__(self, kind: str, factories: Mapping[str, str], *, group: str | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        factories: Mapping[str, str],
+        *,
+        group: str | None = None,
+        unlisted: Mapping[str, str] | None = None,
+    ) -> None:
         self.kind = kind
+        self._unlisted = dict(unlisted or {})
         self._factories = dict(factories)
         self._group = group
         self._plugins_read = group is None
@@ -50,7 +59,7 @@ class Registry(Generic[T]):
         Raises:
             ScanproofError: when the name is taken by another factory.
         """
-        taken = self._factories.get(name, factory)
+        taken = {**self._unlisted, **self._factories}.get(name, factory)
         if taken != factory:
             raise ScanproofError(f"{self.kind} name is already registered as {taken}", key=name, value=factory)
         self._factories[name] = factory
@@ -104,6 +113,8 @@ class Registry(Generic[T]):
             ScanproofError: unknown name.
         """
         self._read_plugins()
+        if name in self._unlisted:
+            return self._unlisted[name]
         if name not in self._factories:
             raise unknown_name(self.kind, name, self._factories, file=file, key=key)
         return self._factories[name]
