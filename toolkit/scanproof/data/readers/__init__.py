@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
-from scanproof.data.readers.base import Gives, KspaceReader, Reader, VolumeReader
+from scanproof.data.readers.base import Gives, Reader, VolumeReader
 from scanproof.errors import ScanproofError
 from scanproof.registry import Registry
 
@@ -54,8 +54,3 @@ def reader_of(path: Path, *, gives: Gives | None = None) -> Reader:
 def volume_reader_of(path: Path) -> VolumeReader:
     """The reader of a volume; errors as of :func:`reader_of`."""
     return cast(VolumeReader, reader_of(path, gives="volumes"))
-
-
-def kspace_reader_of(path: Path) -> KspaceReader:
-    """The reader of raw data; errors as of :func:`reader_of`."""
-    return cast(KspaceReader, reader_of(path, gives="kspace"))
