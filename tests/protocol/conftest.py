@@ -57,6 +57,7 @@ PLAN: dict[str, Any] = {
     "endpoints": [
         {"name": "likeness", "role": "primary", "metric": "ssim", "reconstruction": "unet"}
         | {"rule": "at_least", "limit": 0.01},
+        {"name": "sharpness", "metric": "ssim", "reconstruction": "unet", "rule": "at_least", "limit": 0.9999},
         {"name": "reading", "metric": "auroc", "reconstruction": "unet", "norm": "layer", "shift": "complex_noise"}
         | {"rule": "at_least", "limit": 0.99},
         {"name": "norms", "metric": "auroc", "compare": "layer", "against": "batch", "shift": "all"}

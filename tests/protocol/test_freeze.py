@@ -25,7 +25,7 @@ def test_a_finished_study_is_frozen_whole(frozen: Frozen) -> None:
     names = {"unet", "resnet18-batch-1", "resnet18-batch-2", "resnet18-layer-1", "resnet18-layer-2"}
     assert set(protocol.models) == names
     assert protocol.labels == ["lesion"]
-    assert [endpoint.role for endpoint in protocol.endpoints] == ["primary", *["secondary"] * 3]
+    assert [endpoint.role for endpoint in protocol.endpoints] == ["primary", *["secondary"] * 4]
     assert protocol.endpoints[-1].name == "claim-1"
     assert all(endpoint.text and endpoint.confidence == 0.95 for endpoint in protocol.endpoints)
     assert (protocol.minimum.subjects, protocol.minimum.positives) == (6, 2)

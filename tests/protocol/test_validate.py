@@ -27,7 +27,10 @@ Run = Callable[..., Validation]
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("root")
+    """A site's folder; its key is given, because noise and masks are drawn for pseudonyms."""
+    root = tmp_path_factory.mktemp("root")
+    (root / "site.key").write_text("07" * 32)
+    return root
 
 
 @pytest.fixture(scope="module")
