@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
@@ -13,10 +13,10 @@ from scanproof.study import record
 from scanproof.study.classifier_description import ClassifierDescription
 from scanproof.study.fields import plain_name
 from scanproof.study.run import Workspace, plan_study
-from scanproof.study.saved_classifier import load_classifier, save_classifier
-from scanproof.study.saved_model import load_reconstructor, save_model
+from scanproof.study.saved_classifier import load_classifier
+from scanproof.study.saved_model import load_reconstructor
 from scanproof.study.trained import (
-    classifier_arrays,
+    Trained,
     describe_classifier,
     describe_reconstruction,
     finished,
@@ -123,16 +123,8 @@ def register_reconstruction(
     task = _training(study, plan, reconstruction, acceleration)
     payload = finished(task, store, name=reconstruction, command=command)
     description = describe_reconstruction(study, reconstruction, task, payload, store)
-    with tempfile.TemporaryDirectory() as temporary:
-        description = save_model(Path(temporary) / "model", payload.arrays, description)
-        load_reconstructor(Path(temporary) / "model")  # nothing is registered that could not be loaded again
-        if folder is not None:
-            save_model(folder, payload.arrays, description)
-        new = reconstruction_version(
-            name, description, record.training_record(task, payload), Path(temporary) / "model"
-        )
-        ((version, added),) = register_versions([new], uri=uri, artifact_root=workspace.root / "artifacts")
-    return Registered(version, added)
+    trained = Trained(reconstruction, reconstruction, task, payload, description)
+    return _register([(name, trained)], workspace, uri=uri, folder=folder)[0]
 
 
 def register_classifier(
@@ -169,15 +161,8 @@ def register_classifier(
     task = trained_classifier(study, plan, classifier, norm=norm, seed=seed)
     payload = finished(task, store, name=classifier, command=command)
     description = describe_classifier(study, classifier, plan, task, payload, store)
-    arrays = classifier_arrays(payload)
-    with tempfile.TemporaryDirectory() as temporary:
-        description = save_classifier(Path(temporary) / "model", *arrays, description)
-        load_classifier(Path(temporary) / "model")  # nothing is registered that could not be loaded again
-        if folder is not None:
-            save_classifier(folder, *arrays, description)
-        new = classifier_version(name, description, record.training_record(task, payload), Path(temporary) / "model")
-        ((version, added),) = register_versions([new], uri=uri, artifact_root=workspace.root / "artifacts")
-    return Registered(version, added)
+    trained = Trained(classifier, classifier, task, payload, description)
+    return _register([(name, trained)], workspace, uri=uri, folder=folder)[0]
 
 
 def register_trained(study: Study, workspace: Workspace, plan: Plan, *, uri: str) -> list[Registered]:
@@ -192,17 +177,27 @@ def register_trained(study: Study, workspace: Workspace, plan: Plan, *, uri: str
     Raises:
         ScanproofError: MLflow refuses.
     """
-    store = workspace.store
+    networks = trained_networks(study, plan, workspace.store)
+    return _register([(f"{study.name}-{one.entry}", one) for one in networks], workspace, uri=uri)
+
+
+def _register(
+    networks: Iterable[tuple[str, Trained]], workspace: Workspace, *, uri: str, folder: Path | None = None
+) -> list[Registered]:
+    """Register networks under their names, each after it was saved and loaded again; ``folder`` takes a copy."""
     with tempfile.TemporaryDirectory() as temporary:
         versions = []
-        for one in trained_networks(study, plan, store):
-            folder, name = Path(temporary) / one.name, f"{study.name}-{one.entry}"
-            training = record.training_record(one.task, one.payload)
-            described = one.save(folder)
+        for name, one in networks:
+            place = Path(temporary) / one.name
+            described, training = one.save(place), record.training_record(one.task, one.payload)
             if isinstance(described, ClassifierDescription):
-                versions.append(classifier_version(name, described, training, folder))
+                load_classifier(place)
+                versions.append(classifier_version(name, described, training, place))
             else:
-                versions.append(reconstruction_version(name, described, training, folder))
+                load_reconstructor(place)
+                versions.append(reconstruction_version(name, described, training, place))
+            if folder is not None:
+                one.save(folder)
         found = register_versions(versions, uri=uri, artifact_root=workspace.root / "artifacts")
     return [Registered(version, added) for version, added in found]
 
