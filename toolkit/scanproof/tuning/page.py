@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from scanproof.reporting.embedding import content_policy, page_environment, resource, script_text
-from scanproof.reporting.notes import NOT_CLINICAL
+from scanproof.reporting.notes import KSPACE, WARNINGS
 from scanproof.reporting.vocabulary import counted, joined, metric, plain
 from scanproof.tuning.figures import history, option_plot, quality_label, trade_off, words
 from scanproof.tuning.importance import ENOUGH
@@ -50,6 +51,7 @@ def render(
     importances: Mapping[str, float],
     preset: str,
     command: str,
+    kspace: Literal["synthetic", "measured"] = "synthetic",
 ) -> str:
     """The page; the same trials give the same text.
 
@@ -60,6 +62,7 @@ def render(
         importances: share of each option; may be empty.
         preset: text of the preset file.
         command: that made the page.
+        kspace: of the slices: computed from magnitude images, or measured by a scanner.
     """
     from plotly.offline import get_plotlyjs
 
@@ -80,10 +83,10 @@ def render(
         importances=importances,
         enough=ENOUGH,
         rows=_rows(search, records, ranking),
-        limits=_limits(search, ranking),
+        limits=_limits(search, ranking, KSPACE[kspace]),
         preset=preset,
         command=command,
-        warning=NOT_CLINICAL,
+        warning=WARNINGS[kspace],
         payload=plots,
         style=resource("report.css") + resource("tuning.css", _PACKAGE),
         scripts=scripts,
@@ -175,14 +178,14 @@ def _rows(search: Search, records: Sequence[Record], ranking: Ranking) -> list[R
     ]
 
 
-def _limits(search: Search, ranking: Ranking) -> list[str]:
+def _limits(search: Search, ranking: Ranking, kspace: str) -> list[str]:
     found = [
         "The best trial was chosen on the same slices that its value is given for, so the value is optimistic, the "
         "more so the fewer slices and the more trials. Run the study with the preset: its test subjects took no part.",
         "All trials used one seed of weights and held-out samples. Differences of the size that another seed makes "
         "mean nothing.",
         "Time is processor time on the machine that ran the trial; on another one it differs.",
-        "The k-space is synthetic: it was computed from magnitude images, not measured by a scanner.",
+        kspace,
     ]
     if search.objectives.quality == "held_out":
         found.insert(

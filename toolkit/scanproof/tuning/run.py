@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from scanproof.errors import ScanproofError
 from scanproof.reporting.vocabulary import counted
@@ -158,7 +158,8 @@ def tune(
             command=command(study_file, request, effort),
             folder=folder,
         )
-    return _write(tuned, tracking_uri=tracking_uri, root=root, on_stage=on_stage)
+    kspace: Literal["synthetic", "measured"] = "measured" if study.data.measured else "synthetic"
+    return _write(tuned, kspace=kspace, tracking_uri=tracking_uri, root=root, on_stage=on_stage)
 
 
 def command(study_file: str, request: Request, effort: Effort) -> str:
@@ -192,7 +193,14 @@ def _plan(search: Search, effort: Effort, *, finished: int) -> str:
     )
 
 
-def _write(tuned: Tuned, *, tracking_uri: str | None, root: Path, on_stage: Callable[[str], None]) -> Tuned:
+def _write(
+    tuned: Tuned,
+    *,
+    kspace: Literal["synthetic", "measured"],
+    tracking_uri: str | None,
+    root: Path,
+    on_stage: Callable[[str], None],
+) -> Tuned:
     from scanproof.tuning.page import render
 
     finished = sum(record.state in FINISHED for record in tuned.records)
@@ -205,6 +213,7 @@ def _write(tuned: Tuned, *, tracking_uri: str | None, root: Path, on_stage: Call
         importances=tuned.importances,
         preset=preset,
         command=tuned.command,
+        kspace=kspace,
     )
     write_atomically(tuned.page, page.encode())
     if tracking_uri is None:
