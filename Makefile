@@ -6,14 +6,15 @@ STAMP := $(VENV)/.installed
 
 WHEELHOUSE := build/wheelhouse
 
-.PHONY: help wheelhouse install-offline demo test lint types bench bench-transforms bench-untrained bench-gleam bench-statistics atlas ui acceptance browser postgresql picture schema clean
+.PHONY: help wheelhouse install-offline demo test lint audit types bench bench-transforms bench-untrained bench-gleam bench-statistics atlas ui acceptance browser postgresql picture schema clean
 
 help:
 	@echo "make wheelhouse  fetch scanproof and all it needs into $(WHEELHOUSE), for a machine without internet"
 	@echo "make install-offline  install from $(WHEELHOUSE) alone"
 	@echo "make demo        install, run studies/demo.yaml, say where the report is"
 	@echo "make test        install, run the test suite"
-	@echo "make lint        style, types, import contracts"
+	@echo "make lint        style, types, import contracts, security, audit"
+	@echo "make audit       look up every pinned package in the database of published vulnerabilities"
 	@echo "make acceptance  check the results of a finished demo (make demo first)"
 	@echo "make bench       measure the harness; prints tables, writes JSON to build/bench"
 	@echo "make bench-transforms  the artifacts against TorchIO's and MONAI's"
@@ -65,6 +66,12 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive toolkit studies protocols tests .ci
+	$(BIN)/python .ci/audit.py
+
+# published vulnerabilities of what constraints.txt pins, and the answers to them in .ci/advisories.toml
+audit: $(STAMP)
+	$(BIN)/python .ci/audit.py
 
 bench: $(STAMP)
 	$(BIN)/python tests/benchmarks/bench_harness.py --json build/bench/harness.json
