@@ -108,3 +108,21 @@ def test_errors_are_one_line_with_code_two(arguments: list[str], message: str) -
     assert process.returncode == 2
     assert message in process.stderr
     assert len(process.stderr.strip().splitlines()) == 1
+
+
+def test_a_password_on_the_command_line_is_warned_of_and_not_repeated(tmp_path: Path) -> None:
+    process = command("ui", "--root", str(tmp_path), "--tracking-uri", "postgresql://me:CNRY88af@127.0.0.1:9/runs")
+    first, second = process.stderr.splitlines()
+    assert first.startswith(
+        "scanproof: warning: postgresql://me:***@127.0.0.1:9/runs holds a password that other users"
+    )
+    assert "give the address in MLFLOW_TRACKING_URI" in first
+    assert second.startswith("scanproof: error: tracking database must answer")
+    assert "CNRY88af" not in process.stderr + process.stdout
+
+
+@pytest.mark.parametrize(("host", "warned"), [("0.0.0.0", True), ("db.example", True), ("::1", False)])  # noqa: S104
+def test_pages_for_other_machines_are_warned_of(tmp_path: Path, host: str, warned: bool) -> None:
+    process = command("ui", "--root", str(tmp_path), "--host", host)  # there is no database, so nothing is served
+    assert process.returncode == 2
+    assert (f"whoever reaches {host} on port 5000 can read, change and delete the runs" in process.stderr) == warned

@@ -14,6 +14,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import uuid
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -73,8 +74,16 @@ class Ran:
     said: str
 
 
+#: what an environment may hold that is nobody's business
+SECRETS = {
+    name: f"CNRY{uuid.uuid4().hex}"
+    for name in ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "AWS_SECRET_ACCESS_KEY", "DATABRICKS_TOKEN")
+}
+SECRETS["SCANPROOF_STORAGE"] = f"postgresql://me:CNRY{uuid.uuid4().hex}@db.example/trials"
+
+
 def scanproof(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = {key: value for key, value in os.environ.items() if key != ENVIRONMENT}
+    environment = {key: value for key, value in os.environ.items() if key != ENVIRONMENT} | SECRETS
     return subprocess.run(
         [sys.executable, "-m", "scanproof", *arguments],
         cwd=cwd, capture_output=True, text=True, check=False, timeout=540, env=environment,
@@ -103,6 +112,12 @@ def test_nothing_of_the_inputs_is_written_or_said(ran: Ran) -> None:
     assert sorted({(place, ran.canaries.fields[marker]) for place, marker in hits}) == []
     kinds = {path.suffix for path in ran.root.rglob("*")}
     assert {".db", ".parquet", ".html", ".json", ".safetensors", ".yaml", ".png"} <= kinds
+
+
+def test_secrets_of_the_environment_are_neither_written_nor_said(ran: Ran) -> None:
+    secrets = [secret.partition("@")[0].rpartition(":")[2] for secret in SECRETS.values()]
+    assert found_in_text(ran.said, secrets) == []
+    assert found_in(ran.root, secrets) == []
 
 
 def test_the_key_stays_in_its_file(ran: Ran) -> None:

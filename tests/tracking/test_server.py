@@ -16,6 +16,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from privacy.search import found_in
 from scanproof.errors import ScanproofError
 from scanproof.tracking.client import connect
 from scanproof.tracking.experiment import prepare
@@ -102,12 +103,44 @@ def test_pages_are_served_to_this_machine_only(server: Server) -> None:
         port = f":{server.port:04X}"
         rows = [line.split()[1] for line in listening.read_text().splitlines()[1:] if line.split()[3] == "0A"]
         assert [row for row in rows if row.endswith(port)] == [f"0100007F{port}"]
+    for address in {"127.0.0.2", *addresses_of_this_machine()}:
+        with pytest.raises(ConnectionRefusedError), socket.create_connection((address, server.port), timeout=5):
+            pass
+
+
+def addresses_of_this_machine() -> set[str]:
+    """That by which others would reach it: no packet is sent to find out. Empty without a network."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # an address for documentation, which nobody has
+        except OSError:
+            return set()
+        return {str(probe.getsockname()[0])} - {"127.0.0.1"}
+
+
+def test_the_address_of_the_database_is_in_no_command_line(server: Server) -> None:
+    """Other users of a machine can read command lines; the address may hold a password."""
+    lines = [read(file) for file in Path("/proc").glob("[0-9]*/cmdline")]
+    here = [line for line in lines if str(server.port) in line.split("\0")]
+    assert len(here) >= 2  # the program that serves, and MLflow
+    assert [line for line in here if "mlflow\0server" in line]
+    assert not [line for line in here if server.uri in line and SERVE not in line]
+
+
+def read(file: Path) -> str:
+    try:
+        return file.read_text(errors="replace")
+    except OSError:  # a process that has ended
+        return ""
 
 
 def test_study_is_logged_to_a_server_as_to_a_database(server: Server, make_study: Callable[..., TrackedStudy]) -> None:
     study = make_study(study="remote", sites=("north",))
-    runs = log_study(study, uri=server.address)
-    assert log_study(study, uri=server.address) == runs
+    canary = "CNRY5e2b9c"
+    uri = server.address.replace("://", f"://me:{canary}@")
+    runs = log_study(study, uri=uri)
+    assert log_study(study, uri=uri) == runs
+    assert found_in(Path(server.uri.removeprefix("sqlite:///")).parent, [canary]) == []
     with connect(server.address) as client:
         run = client.get_run(runs["north"])
         assert run.info.status == "FINISHED"

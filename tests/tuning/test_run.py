@@ -10,6 +10,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from privacy.search import found_in, found_in_text
 from scanproof.cli import app
 from scanproof.errors import ScanproofError
 from scanproof.reconstruction.untrained.reconstructors import ConvDecoder
@@ -184,3 +185,17 @@ def test_recorded_command_repeats_the_search_without_its_secrets() -> None:
         "scanproof tune study.yaml --method deep_decoder --trials 3 --objective ssim --objective seconds --slices 2 "
         "--seconds 9.5 --preset 'a b.yaml' --set 'input_size=[8, 4]' --only norm --seed 4 --workers 2"
     )
+
+
+def test_the_password_of_a_storage_is_in_nothing_that_is_written_or_said(lab, tmp_path: Path) -> None:
+    canary, said = "CNRY41d0c3", []
+    # SQLite takes no password, and ignores what it does not know
+    storage = f"sqlite:///file:{tmp_path}/trials.db?uri=true&password={canary}"
+    tuned = tune(
+        lab.study, lab.request(), Effort(trials=2, storage=storage), root=lab.root, output=tmp_path / "out",
+        study_file="small.yaml", tracking_uri=f"sqlite:///{tmp_path}/mlflow.db", on_stage=said.append,
+    )  # fmt: skip
+    assert (tmp_path / "trials.db").exists()
+    assert tuned.page.exists()
+    assert found_in(tmp_path, [canary]) == []
+    assert found_in_text("\n".join([*said, tuned.command]), [canary]) == []

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scanproof.commands.common import cores, interruptible, load_definition
+from scanproof.commands.common import cores, interruptible, load_definition, warn
 from scanproof.commands.data import data_app
 from scanproof.commands.exchange import compare_results, export_results, import_results
 from scanproof.commands.protocol import protocol_app, validate
+from scanproof.commands.repeatable import ELSEWHERE, exposed
 from scanproof.commands.scaling import app as scaling_app
 from scanproof.errors import ScanproofError
 
@@ -240,7 +241,13 @@ def tune(
     workers: Annotated[int, typer.Option("--workers", "-j", min=1, help="Processes.")] = 1,
     storage: Annotated[
         str | None,
-        typer.Option("--storage", metavar="URL", help="Database or .journal file of the trials; default under ROOT."),
+        typer.Option(
+            "--storage",
+            metavar="URL",
+            envvar="SCANPROOF_STORAGE",
+            show_envvar=False,
+            help="Database or .journal file of the trials; default SCANPROOF_STORAGE, else under ROOT.",
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="Default ROOT/tuning/STUDY-METHOD.")
@@ -411,10 +418,12 @@ def ui(
     root: Root = Path("mlruns"),
 ) -> None:
     """Open MLflow's own interface on the results."""
-    from scanproof.tracking.server import serve_ui, study_addresses
+    from scanproof.tracking.server import is_loopback, serve_ui, study_addresses
     from scanproof.tracking.uri import resolve_tracking_uri
 
     uri = resolve_tracking_uri(tracking_uri, root)
+    if not is_loopback(host):
+        warn(f"no password is asked for: whoever reaches {host} on port {port} can read, change and delete the runs")
     for name, address in study_addresses(uri, host=host, port=port).items():
         print(f"{name}: {address}", flush=True)
     raise typer.Exit(serve_ui(uri, host=host, port=port))
@@ -551,6 +560,8 @@ def _root(
 
 def main() -> None:
     """Run the command; wrong input ends with one clear line and exit code 2."""
+    for option in exposed(sys.argv[1:]):
+        warn(f"{option} holds a password that other users of this machine can read; {ELSEWHERE}")
     try:
         app()
     except ScanproofError as error:

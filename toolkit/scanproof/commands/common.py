@@ -31,8 +31,13 @@ def load_definition(
     models = ModelSource(root=root, tracking_uri=tracking_uri, trusted=frozenset(trust))
     definition = load_study(study, data=data, manifest=manifest, models=models)
     for warning in [*data_notes(definition), *model_warnings(definition)]:
-        print(f"scanproof: warning: {warning}", file=sys.stderr)
+        warn(warning)
     return definition
+
+
+def warn(text: str) -> None:
+    """Say what a user should know, and go on."""
+    print(f"scanproof: warning: {text}", file=sys.stderr)
 
 
 @contextmanager

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from scanproof.commands.repeatable import repeatable_command
 from scanproof.commands.sweep import run, theory
 
 if TYPE_CHECKING:
@@ -61,7 +61,11 @@ def fit(
     for one in found:
         print(f"{one.task}, {one.data}, {one.shift}, {one.axis.label}: {one.finding.verdict} ({one.finding.why})")
     files = write_fits(
-        found, output or _beside(results, "fits"), title="Scaling laws", command=_command(), level=confidence
+        found,
+        output or _beside(results, "fits"),
+        title="Scaling laws",
+        command=repeatable_command(sys.argv[1:]),
+        level=confidence,
     )
     print(files[0])
 
@@ -99,12 +103,12 @@ def plan(
     target, prices = parse_target(target_gain), Prices(example=data_cost, hour=hour_cost)
     bootstrap = _bootstrap(seed, resamples, confidence)
     plans = plan_table(read_sweep(results), target, bootstrap=bootstrap, prices=prices, at=at or (), draw=draw)
-    title = f"Is twice as much worth {target}?"
+    title, command = f"Is twice as much worth {target}?", repeatable_command(sys.argv[1:])
     console = Console()
-    text = plan_page(plans, title=title, command=_command(), level=confidence)
+    text = plan_page(plans, title=title, command=command, level=confidence)
     console.print(Markdown(text)) if console.is_terminal else print(text)
     if output is not None:
-        print(write_plans(plans, output, title=title, command=_command(), level=confidence)[0])
+        print(write_plans(plans, output, title=title, command=command, level=confidence)[0])
 
 
 def _bootstrap(seed: int, resamples: int, confidence: float) -> Bootstrap:
@@ -115,7 +119,3 @@ def _bootstrap(seed: int, resamples: int, confidence: float) -> Bootstrap:
 
 def _beside(results: Path, name: str) -> Path:
     return (results if results.is_dir() else results.parent) / name
-
-
-def _command() -> str:
-    return shlex.join(["scanproof", *sys.argv[1:]])

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from scanproof.errors import ScanproofError
 from scanproof.tracking import sqlite
-from scanproof.tracking.uri import check_uri, is_database, redact, sqlite_path
+from scanproof.tracking.uri import check_uri, hide, is_database, redact, sqlite_path
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -118,13 +118,15 @@ def connect(uri: str) -> Iterator[MlflowClient]:
             with environment(**_FIRST_CONTACT):
                 client.search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError, ImportError) as error:
-        raise _refusal(uri, error) from error
+        raise _refusal(uri, error) from _told(uri, error)
     try:
         yield client
     except MlflowException as error:
-        raise _refusal(uri, error) from error
+        raise _refusal(uri, error) from _told(uri, error)
     except OSError as error:
-        raise ScanproofError("artifacts of the runs must be stored", value=redact(uri), hint=str(error)) from error
+        raise ScanproofError(
+            "artifacts of the runs must be stored", value=redact(uri), hint=hide(str(error), uri)
+        ) from error
     finally:
         close(client)
 
@@ -156,7 +158,7 @@ def _check_answers(uri: str) -> None:
     except OSError as error:
         raise ScanproofError(
             f"tracking database must answer within {PATIENCE} s", value=redact(uri), hint=str(error)
-        ) from error
+        ) from _told(uri, error)
 
 
 def _refusal(uri: str, error: Exception) -> ScanproofError:
@@ -170,7 +172,12 @@ def _refusal(uri: str, error: Exception) -> ScanproofError:
     # of a failed request only the cause is news to the reader
     line = next(iter(text.strip().splitlines()), type(error).__name__).rpartition("Caused by ")[2]
     what = "tracking database must accept the runs" if is_database(uri) else "tracking server must accept the runs"
-    return ScanproofError(what, value=redact(uri), hint=line.replace(uri, redact(uri))[:400])
+    return ScanproofError(what, value=redact(uri), hint=hide(line, uri)[:400])
+
+
+def _told(uri: str, error: Exception) -> Exception | None:
+    """The cause of an error, unless a traceback of it would tell what the error does not."""
+    return error if redact(uri) == uri else None
 
 
 def _set_environment(values: dict[str, str | None]) -> None:

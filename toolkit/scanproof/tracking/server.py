@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 
 from scanproof.errors import ScanproofError
@@ -49,7 +50,7 @@ def ui_command(uri: str, *, host: str = "127.0.0.1", port: int = PORT) -> str:
     beside = shutil.which("mlflow", path=str(Path(sys.executable).parent))
     program = ["mlflow"] if beside and beside == shutil.which("mlflow") else [sys.executable, "-m", "mlflow"]
     quiet = ["env", *(f"{name}={value}" for name, value in NO_TELEMETRY.items())] if os.name == "posix" else []
-    return shlex.join([*quiet, *program, *_arguments(uri, host=host, port=port)])
+    return shlex.join([*quiet, *program, "server", "--backend-store-uri", uri, *_arguments(uri, host=host, port=port)])
 
 
 def ui_address(experiment_id: str, *, host: str = "127.0.0.1", port: int = PORT, view: str | None = None) -> str:
@@ -117,8 +118,10 @@ def serve_ui(uri: str, *, host: str = "127.0.0.1", port: int = PORT) -> int:
     _check_port(host, port)
     # background jobs are about language models, and would add processes that outlive a crash of the server
     extra = {**NO_TELEMETRY, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    command = [sys.executable, "-m", "mlflow", *_arguments(uri, host=host, port=port)]
-    # the arguments name a checked URI, and no shell reads them
+    # other users of the machine can read a command line, but not an environment
+    extra["MLFLOW_BACKEND_STORE_URI"] = uri
+    command = [sys.executable, "-m", "mlflow", "server", *_arguments(uri, host=host, port=port)]
+    # no shell reads the arguments, and none of them is free text: the host was bound to
     with subprocess.Popen(command, env=os.environ | extra) as server, _stopped_with(server):  # noqa: S603
         try:
             return server.wait()
@@ -148,7 +151,20 @@ def _arguments(uri: str, *, host: str, port: int) -> list[str]:
     artifacts = [] if path is None else ["--artifacts-destination", str(path.parent / "artifacts")]
     # one worker serves one reader well; MLflow's four need a gigabyte more
     where = ["--host", host, "--port", str(port), "--workers", "1"]
-    return ["server", "--backend-store-uri", uri, *artifacts, *where]
+    return [*artifacts, *where]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only programs on this machine reach an address.
+
+    Example:
+        >>> [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "10.0.0.5", "db.example")]
+        [True, True, True, False, False, False]
+    """
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _check_database(uri: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from importlib.metadata import entry_points
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from scanproof.errors import ScanproofError, unknown_name
 
@@ -16,6 +17,9 @@ _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _SERVERS = ("http", "https", "databricks", "databricks-uc", "uc")
 # SQLAlchemy reads both as part of the URI's syntax, and 2.0 and 2.1 differ in how they could be escaped
 _NOT_IN_SQLITE_PATHS = "%?"
+# options that hold a secret, by their names
+_OPTION = re.compile(r"(?i)((?:^|[?&;])[^=&?;]*(?:pass|pwd|secret|token|key|credential|signature)[^=&?;]*=)([^&;]+)")
+_HIDDEN = r"\1***"
 
 
 def default_tracking_uri(root: Path) -> str:
@@ -98,6 +102,16 @@ def check_uri(uri: str, *, key: str = "tracking URI") -> str:
     known = {*_DATABASES, *_SERVERS, *(point.name for point in entry_points(group="mlflow.tracking_store"))}
     if scheme not in known - {"file"}:
         raise unknown_name("scheme of a tracking URI", scheme, known - {"file"}, key=key)
+    try:
+        _ = urlsplit(uri).port
+    except ValueError:
+        # what could not be read may be a piece of the password
+        raise ScanproofError(
+            "must be a URI whose host and port can be read",
+            key=key,
+            value=redact(uri),
+            hint="in a password write %40 for @, %2F for /, %3A for :, %3F for ? and %23 for #",
+        ) from None
     path = sqlite_path(uri)
     if path is None:
         if scheme == "sqlite":
@@ -142,18 +156,61 @@ def sqlite_path(uri: str) -> Path | None:
 
 
 def redact(uri: str) -> str:
-    """The URI without its password, for messages.
+    """The URI without passwords and tokens, for messages; it need not be one that can be read.
+
+    What stands before the last ``@`` is the password, whatever it holds, and so is a user of a server without one: that
+    is how tokens are given. Of the options those are hidden that are named like a secret.
 
     Example:
-        >>> redact("postgresql://runs:secret@db.example/mlflow")
-        'postgresql://runs:***@db.example/mlflow'
+        >>> redact("postgresql://runs:secret@db.example/mlflow?sslmode=require&sslpassword=other")
+        'postgresql://runs:***@db.example/mlflow?sslmode=require&sslpassword=***'
+        >>> redact("https://token@tracking.example")
+        'https://***@tracking.example'
     """
-    parts = urlsplit(uri)
-    credentials, at, host = parts.netloc.rpartition("@")
-    user, colon, _ = credentials.partition(":")
-    if not (at and colon):
-        return uri
-    return urlunsplit(parts._replace(netloc=f"{user}:***@{host}"))
+    scheme, separator, rest = uri.partition("://")
+    given, place = split_credentials(rest)
+    user, colon, _ = given.partition(":")
+    if colon:
+        given = f"{user}:***"
+    elif given and scheme.lower() in ("http", "https"):
+        given = "***"
+    return f"{scheme}{separator}{given}{'@' if given else ''}{_OPTION.sub(_HIDDEN, place)}" if separator else uri
+
+
+def split_credentials(rest: str) -> tuple[str, str]:
+    """User and password, and what follows their ``@``, of what stands behind the scheme of a URI.
+
+    A password may hold any character, escaped or not, also one that ends it for most readers of URIs.
+
+    Example:
+        >>> split_credentials("me:a/b@c@host/runs?x=1"), split_credentials("host/runs")
+        (('me:a/b@c', 'host/runs?x=1'), ('', 'host/runs'))
+    """
+    if rest.startswith("/"):
+        return "", rest  # a file
+    before, mark, options = rest.partition("?")
+    if "@" not in before:  # a question mark that belongs to the password, or options that hold an @
+        before, mark, options = rest, "", ""
+    given, _, place = before.rpartition("@")
+    return given, place + mark + options
+
+
+def hide(text: str, uri: str) -> str:
+    """A text, such as a driver's error, without the secrets of a URI, also where it repeats them in part.
+
+    Example:
+        >>> hide('no host "word@db"', "postgresql://me:pass@word@db/runs")
+        'no host "***@db"'
+    """
+    given, place = split_credentials(uri.partition("://")[2])
+    user, colon, password = given.partition(":")
+    found = [password if colon else user, *(value for _, value in _OPTION.findall(place))]
+    text = text.replace(uri, redact(uri))
+    for secret in {form for value in found for form in (value, unquote(value))}:
+        # a reader that ended the password at one of these would repeat what it took for something else
+        for part in sorted({secret, *re.split(r"[@:/?#]", secret)}, key=len, reverse=True):
+            text = text.replace(part, "***") if len(part) > 2 or part == password else text
+    return text
 
 
 def _scheme(uri: str) -> str:

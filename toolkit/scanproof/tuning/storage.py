@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from scanproof.errors import ScanproofError
+from scanproof.tracking.uri import split_credentials
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -62,8 +62,7 @@ def public(url: str) -> str:
         'sqlite:///trials.db'
     """
     scheme, separator, rest = url.partition("://")
-    place = rest.partition("?")[0].rpartition("@")[2]
-    return f"{scheme}{separator}{place}"
+    return f"{scheme}{separator}{split_credentials(rest)[1].partition('?')[0]}"
 
 
 def _journal_path(text: str) -> Path:
@@ -143,8 +142,5 @@ def _refusal(url: str, rule: str, error: Exception) -> ScanproofError:
     """The error without what a URL must not tell; a driver's text may repeat all of it."""
     cause = getattr(error, "orig", None) or error
     line = next(iter(str(cause).strip().splitlines()), "")
-    parts = urlsplit(url)
-    secrets = [parts.netloc.rpartition("@")[0], parts.query]
-    quiet = bool(secrets[0] or secrets[1])
-    hint = type(cause).__name__ if quiet or not line else f"{type(cause).__name__}: {line[:200]}"
+    hint = type(cause).__name__ if public(url) != url or not line else f"{type(cause).__name__}: {line[:200]}"
     return ScanproofError(f"storage cannot be used: {rule}", key="--storage", value=public(url), hint=hint)
