@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import shutil
-import tempfile
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -109,6 +107,7 @@ class Store:
             DamagedEntryError: missing, truncated or altered files. The entry is removed, so that the next run
                 computes it again.
         """
+        from safetensors import SafetensorError
         from safetensors.numpy import load
 
         folder = self._folder(key)
@@ -123,20 +122,20 @@ class Store:
                 if _file_hash(folder / name) != entry["sha256"][name]:
                     raise ValueError(name)
             mapped = {name.removesuffix(".npy"): np.load(folder / name, mmap_mode="r") for name in large}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            return Payload(
+                arrays=mapped | (load(contents["arrays.safetensors"]) if "arrays.safetensors" in contents else {}),
+                tables={
+                    name.removesuffix(".parquet"): pd.read_parquet(io.BytesIO(data))
+                    for name, data in contents.items()
+                    if name.endswith(".parquet")
+                },
+                facts=json.loads(contents["facts.json"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             self.remove(key)
             raise DamagedEntryError(
                 "stored result must be intact; it was removed", file=folder, value=str(error)
             ) from None
-        return Payload(
-            arrays=mapped | (load(contents["arrays.safetensors"]) if "arrays.safetensors" in contents else {}),
-            tables={
-                name.removesuffix(".parquet"): pd.read_parquet(io.BytesIO(data))
-                for name, data in contents.items()
-                if name.endswith(".parquet")
-            },
-            facts=json.loads(contents["facts.json"]),
-        )
 
     def remove(self, key: str) -> None:
         """Forget an entry."""
@@ -190,14 +189,14 @@ def write_atomically(path: Path, data: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        partial = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
         try:
-            with os.fdopen(handle, "wb") as file:
+            # a new file, with the permissions that the user's umask leaves
+            with partial.open("xb") as file:
                 file.write(data)
-            Path(partial).chmod(0o644)
-            Path(partial).replace(path)
+            partial.replace(path)
         except BaseException:
-            Path(partial).unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise ScanproofError(f"output must be writable: {error.strerror or error}", file=path) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -204,11 +204,11 @@ def _store(folder: Path, export: SiteExport) -> None:
     """Write an export under its final name only when it is complete."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".partial-"))
+        partial = folder.with_name(f".partial-{uuid.uuid4().hex}")
+        partial.mkdir()
         try:
             for name, data in {**export.files, MANIFEST: manifest_bytes(export.contents)}.items():
                 (partial / name).write_bytes(data)
-            partial.chmod(0o755)
             partial.rename(folder)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
