@@ -13,6 +13,7 @@ from scanproof.reporting.curves import records, row_estimate
 from scanproof.reporting.markdown import estimate_cell, markdown_table
 from scanproof.reporting.ranking import has_readings
 from scanproof.reporting.reading import reading_parts
+from scanproof.reporting.spreadsheet import spreadsheet_csv
 from scanproof.reporting.vocabulary import Estimate, metric, ordered, plain, shift_name, speed_label
 
 #: columns that name an image
@@ -179,7 +180,7 @@ def write_tables(
     written[0].write_text(page, encoding="utf-8")
     for name, table in tables.items():
         path = folder / f"{name}.csv"
-        table.to_csv(path, index=False, float_format="%.4g", lineterminator="\n")
+        path.write_text(spreadsheet_csv(table, float_format="%.4g"), encoding="utf-8", newline="")
         written.append(path)
     for figure in figures:
         written.append(_copied(figure, folder / "figures"))

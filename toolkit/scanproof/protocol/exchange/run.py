@@ -18,6 +18,7 @@ from scanproof.protocol.exchange.compare import (
 from scanproof.protocol.exchange.findings import findings, headline
 from scanproof.protocol.exchange.intake import SiteExport, imported_sites
 from scanproof.protocol.exchange.page import render
+from scanproof.reporting.spreadsheet import spreadsheet_csv
 from scanproof.study.store import write_atomically
 
 
@@ -73,10 +74,10 @@ def compare_sites(
     page = render(sites, endpoints, contrasts, table, command=command)
     contents = {
         "compare.html": page.encode(),
-        "endpoints.csv": _csv(endpoint_table(endpoints)),
-        "pooled.csv": _csv(pooled_table(endpoints)),
-        "site_by_norm.csv": _csv(table),
-        "norms_of_sites.csv": _csv(contrasts),
+        "endpoints.csv": spreadsheet_csv(endpoint_table(endpoints)).encode(),
+        "pooled.csv": spreadsheet_csv(pooled_table(endpoints)).encode(),
+        "site_by_norm.csv": spreadsheet_csv(table).encode(),
+        "norms_of_sites.csv": spreadsheet_csv(contrasts).encode(),
     }
     for name, data in contents.items():
         write_atomically(folder / name, data)
@@ -86,7 +87,3 @@ def compare_sites(
 
         log_comparison(sites, endpoints, files, uri=tracking_uri, artifact_root=root / "artifacts")
     return Comparison(sites=sites, endpoints=endpoints, interactions=table, folder=folder, files=files)
-
-
-def _csv(table: pd.DataFrame) -> bytes:
-    return table.to_csv(index=False).encode()
