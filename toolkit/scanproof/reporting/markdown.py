@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from scanproof.reporting.vocabulary import Estimate
 
+# the end of a cell, the beginning of a tag, and where the text of a link turns into its address
+_MARKUP = re.compile(r"\||<(?=[A-Za-z/!?])|\](?=[(\[])")
+
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown; what stands in a cell can neither end it nor its row.
+    r"""A table in Markdown; what stands in a cell can neither end it nor its row, nor be HTML, a link or a picture.
 
     Example:
+        >>> print(markdown_table(["site"], [["<img src=x>"], ["[a](b)"], ["p < 0.05"]]))
+        | site |
+        | --- |
+        | \<img src=x> |
+        | [a\](b) |
+        | p < 0.05 |
         >>> print(markdown_table(["norm", "AUROC"], [["group", "0.9"]]))
         | norm | AUROC |
         | --- | --- |
@@ -18,7 +28,7 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """
 
     def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+        return "| " + " | ".join(_MARKUP.sub(r"\\\g<0>", cell).replace("\n", " ") for cell in cells) + " |"
 
     return "\n".join([line(head), line(["---"] * len(head)), *(line(row) for row in rows)])
 
