@@ -29,7 +29,7 @@ def spreadsheet_csv(table: pd.DataFrame, *, float_format: str | None = None) -> 
     safe = table.rename(columns=_as_text)
     for place, kind in enumerate(safe.dtypes):
         if not pd.api.types.is_numeric_dtype(kind):
-            safe.isetitem(place, safe.iloc[:, place].map(_as_text, na_action="ignore"))
+            safe.isetitem(place, safe.iloc[:, place].map(_as_text, na_action="ignore").array)
     return str(safe.to_csv(index=False, float_format=float_format, lineterminator="\n"))
 
 
