@@ -7,7 +7,8 @@ import io
 import json
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from scanproof.errors import ScanproofError
+from scanproof.study.executors.beacon import beacon
 
 
 class DamagedEntryError(ScanproofError):
@@ -39,6 +41,34 @@ class Payload:
     large: Mapping[str, Path] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a store is, to be told to another process.
+
+    Args:
+        root: folder of the store, absolute; of a store on a URL that of its local copies, None for one in the folder
+            for temporary files.
+        url: of a store that is not a folder.
+    """
+
+    root: Path | None
+    url: str | None = None
+
+    def open(self) -> Store:
+        """The store there."""
+        if self.url is None:
+            if self.root is None:
+                raise ValueError("a place must have a folder or a URL")
+            return Store(self.root)
+        from scanproof.study.remote_store import RemoteStore
+
+        return RemoteStore(self.url, self.root)
+
+    def elsewhere(self) -> Place:
+        """The same place, told to another machine."""
+        return self if self.url is None else Place(None, self.url)
+
+
 class Store:
     """Payloads on disk, one folder each, written atomically and checked when read.
 
@@ -53,8 +83,26 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def __contains__(self, key: str) -> bool:
-        return (self._folder(key) / "entry.json").is_file()
+    @property
+    def place(self) -> Place:
+        """Where it is."""
+        return Place(self.root.absolute())
+
+    def __contains__(self, key: object) -> bool:
+        return (self.folder(str(key)) / "entry.json").is_file()
+
+    def snapshot(self) -> Container[str]:
+        """What is there, to be asked for many keys: a store that is far away is asked once."""
+        return self
+
+    def publish(self, keys: Sequence[str]) -> None:
+        """Show others what only this process can see of some keys; in a folder, all see everything."""
+
+    @contextmanager
+    def beacon(self) -> Iterator[tuple[Path, ...]]:
+        """Files by which workers find out that they see this store, for the time of a ``with`` block."""
+        with beacon(self.root / "partial") as path:
+            yield (path,)
 
     def put(self, key: str, payload: Payload, *, task: Mapping[str, object]) -> None:
         """Store a payload; a payload that is there already stays.
@@ -69,7 +117,6 @@ class Store:
         """
         from safetensors.numpy import save
 
-        folder = self._folder(key)
         try:
             partial = self.root / "partial" / f"{key[:16]}-{uuid.uuid4().hex}"
             partial.mkdir(parents=True)
@@ -89,7 +136,19 @@ class Store:
                 path.replace(partial / f"{name}.npy")
                 hashes[f"{name}.npy"] = _file_hash(partial / f"{name}.npy")
             entry = {"key": key, "task": dict(task), "sha256": hashes}
-            (partial / "entry.json").write_text(json.dumps(entry, indent=1, sort_keys=True, default=str))
+            self.take(key, partial, json.dumps(entry, indent=1, sort_keys=True, default=str).encode())
+        except OSError as error:
+            raise ScanproofError(f"store must be writable: {error.strerror or error}", file=self.root) from error
+
+    def take(self, key: str, partial: Path, entry: bytes) -> None:
+        """Make a folder of ``partial`` that holds an entry's files the entry; one that is there already stays.
+
+        Raises:
+            ScanproofError: the store cannot be written.
+        """
+        folder = self.folder(key)
+        try:
+            (partial / "entry.json").write_bytes(entry)
             folder.parent.mkdir(parents=True, exist_ok=True)
             try:
                 partial.rename(folder)
@@ -110,7 +169,7 @@ class Store:
         from safetensors import SafetensorError
         from safetensors.numpy import load
 
-        folder = self._folder(key)
+        folder = self.folder(key)
         try:
             entry = json.loads((folder / "entry.json").read_text())
             large = [name for name in entry["sha256"] if name.endswith(".npy")]
@@ -139,7 +198,7 @@ class Store:
 
     def remove(self, key: str) -> None:
         """Forget an entry."""
-        shutil.rmtree(self._folder(key), ignore_errors=True)
+        shutil.rmtree(self.folder(key), ignore_errors=True)
 
     def scratch(self) -> Path:
         """A new folder for files that become part of a payload; :meth:`sweep` removes what is left of it."""
@@ -171,7 +230,8 @@ class Store:
                 except OSError:
                     continue
 
-    def _folder(self, key: str) -> Path:
+    def folder(self, key: str) -> Path:
+        """Folder of an entry."""
         return self.root / key[:2] / key
 
 
