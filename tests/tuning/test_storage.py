@@ -6,7 +6,7 @@ import optuna
 import pytest
 
 from scanproof.errors import ScanproofError
-from scanproof.tuning.storage import open_storage, public
+from scanproof.tuning.storage import open_storage, public, shared_journal
 
 SECRET = "hunter2"  # noqa: S105 (no real one)
 
@@ -84,3 +84,17 @@ def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
 def test_public_url_has_no_user() -> None:
     assert public(f"mysql+pymysql://me:{SECRET}@[::1]:3306/db?x={SECRET}") == "mysql+pymysql://[::1]:3306/db"
     assert public(f"postgresql://me:a@{SECRET}@host/db") == "postgresql://host/db"
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("a.journal", "path of a journal must be absolute, got 'a.journal'"),
+        ("sqlite:////data/a.db", "storage must not be SQLite, got 'sqlite:////data/a.db'"),
+    ],
+)
+def test_a_cluster_needs_a_storage_that_all_machines_share(tmp_path: Path, url: str, said: str) -> None:
+    with pytest.raises(ScanproofError, match=f"--storage: on a cluster, {said}"):
+        shared_journal(url, default=tmp_path / "b.journal")
+    assert shared_journal(None, default=tmp_path / "b.journal") == tmp_path / "b.journal"
+    assert shared_journal(str(tmp_path / "a.journal"), default=tmp_path / "b.journal") == tmp_path / "a.journal"

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scanproof.commands.common import cores, interruptible, load_definition, warn
+from scanproof.commands.common import (
+    Address,
+    Executor,
+    GpusPerTask,
+    MemoryPerTask,
+    StoreAt,
+    choose_cluster,
+    count_workers,
+    interruptible,
+    load_definition,
+    warn,
+)
 from scanproof.commands.data import data_app
 from scanproof.commands.exchange import compare_results, export_results, import_results
 from scanproof.commands.protocol import protocol_app, validate
@@ -68,6 +79,11 @@ def run(
         int,
         typer.Option("--workers", "-j", min=0, help="Processes; 0 for one a CPU core. Results do not depend on it."),
     ] = 0,
+    executor: Executor = "local",
+    address: Address = None,
+    gpus_per_task: GpusPerTask = 0,
+    memory_per_task: MemoryPerTask = 0,
+    store: StoreAt = None,
     data: Data = None,
     manifest: Manifest = None,
     trust: Trust = None,
@@ -81,13 +97,15 @@ def run(
     from scanproof.study.run import Workspace, run_study
     from scanproof.tracking.uri import resolve_tracking_uri
 
+    cluster = choose_cluster(executor, address=address, gpus=gpus_per_task, memory=memory_per_task)
     definition = load_definition(study, data, manifest, tracking_uri, root, trust or ())
     uri = None if no_tracking else resolve_tracking_uri(tracking_uri, root)
     with interruptible("finished work is kept, run again to go on"), show_progress(definition.name) as progress:
         finished = run_study(
             definition,
-            Workspace(root=root, output=output),
-            workers=workers or cores(),
+            Workspace(root=root, output=output, store_at=store),
+            workers=count_workers(workers, cluster),
+            cluster=cluster,
             tracking_uri=uri,
             command=repeatable_command(sys.argv[1:]),
             on_start=progress.start,
@@ -105,6 +123,7 @@ def train(
         typer.Option("--reconstruction", "-r", metavar="NAME", help="Only this; may be given several times."),
     ] = None,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda, one CUDA device a process.")] = "cpu",
+    store: StoreAt = None,
     data: Data = None,
     manifest: Manifest = None,
     tracking_uri: TrackingUri = None,
@@ -127,7 +146,7 @@ def train(
     ):
         trained = train_study(
             definition,
-            Workspace(root=root),
+            Workspace(root=root, store_at=store),
             names=tuple(reconstruction or ()),
             tracking_uri=uri,
             on_start=progress.start,
@@ -141,6 +160,7 @@ def train(
 @app.command()
 def plan(
     study: StudyFile,
+    store: StoreAt = None,
     data: Data = None,
     manifest: Manifest = None,
     trust: Trust = None,
@@ -159,14 +179,14 @@ def plan(
     from scanproof.study.run import Workspace, plan_study
 
     definition = load_definition(study, data, manifest, tracking_uri, root, trust or ())
-    workspace = Workspace(root=root)
+    workspace = Workspace(root=root, store_at=store)
     if dry_run:
         for tried in try_models(definition):
             print(tried)
     planned = plan_study(definition, workspace)
-    tasks, store = planned.tasks, workspace.store
-    cached = count_by_kind(task for task in tasks if task.key in store)
-    to_run = count_by_kind(missing_tasks(tasks, store, wanted=planned.wanted))
+    tasks, present = planned.tasks, workspace.store.snapshot()
+    cached = count_by_kind(task for task in tasks if task.key in present)
+    to_run = count_by_kind(missing_tasks(tasks, workspace.store, wanted=planned.wanted))
     table = Table(title=f"Plan of {definition.name}", caption="“to run” leaves out what only finished tasks need")
     table.add_column("task")
     for name in ("all", "cached", "to run"):
@@ -188,6 +208,7 @@ def tables(
     metric: Annotated[
         list[str] | None, typer.Option("--metric", metavar="NAME", help="Only this on the page; may be given again.")
     ] = None,
+    store: StoreAt = None,
     data: Data = None,
     manifest: Manifest = None,
     trust: Trust = None,
@@ -201,7 +222,7 @@ def tables(
     definition = load_definition(study, data, manifest, tracking_uri, root, trust or ())
     command = f"scanproof run {study}"
     written = export_tables(
-        definition, Workspace(root=root), output, command=command, against=against, metrics=metric or ()
+        definition, Workspace(root=root, store_at=store), output, command=command, against=against, metrics=metric or ()
     )
     for path in written:
         print(path)
@@ -252,6 +273,11 @@ def tune(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="Default ROOT/tuning/STUDY-METHOD.")
     ] = None,
+    executor: Executor = "local",
+    address: Address = None,
+    gpus_per_task: GpusPerTask = 0,
+    memory_per_task: MemoryPerTask = 0,
+    store: StoreAt = None,
     data: Data = None,
     manifest: Manifest = None,
     tracking_uri: TrackingUri = None,
@@ -264,6 +290,7 @@ def tune(
     from scanproof.tuning.run import Effort, tune as run_search
     from scanproof.tuning.search import Request
 
+    cluster = choose_cluster(executor, address=address, gpus=gpus_per_task, memory=memory_per_task)
     definition = load_definition(study, data, manifest, tracking_uri, root)
     lines = TrialLines(definition.name)
     with interruptible("finished trials are kept, run again to go on"):
@@ -279,7 +306,9 @@ def tune(
                 only=tuple(only or ()),
             ),
             Effort(trials=trials, timeout=timeout, workers=workers, seed=seed, storage=storage),
+            cluster=cluster,
             root=root,
+            store_at=store,
             output=output,
             study_file=str(study),
             tracking_uri=None if no_tracking else resolve_tracking_uri(tracking_uri, root),
@@ -307,6 +336,7 @@ def register(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="Write the model into this folder, besides.")
     ] = None,
+    store: StoreAt = None,
     data: Data = None,
     manifest: Manifest = None,
     tracking_uri: TrackingUri = None,
@@ -321,7 +351,7 @@ def register(
     given = [part for option, value in options.items() if value for part in (option, str(value))]
     registered = register_network(
         load_definition(study, data, manifest, tracking_uri, root),
-        Workspace(root=root),
+        Workspace(root=root, store_at=store),
         network,
         uri=resolve_tracking_uri(tracking_uri, root),
         name=name,

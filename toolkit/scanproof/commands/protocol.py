@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scanproof.commands.common import cores, interruptible, load_definition
+from scanproof.commands.common import (
+    Address,
+    Executor,
+    GpusPerTask,
+    MemoryPerTask,
+    StoreAt,
+    choose_cluster,
+    count_workers,
+    interruptible,
+    load_definition,
+)
 from scanproof.commands.repeatable import repeatable_command
 
 if TYPE_CHECKING:
@@ -38,6 +48,7 @@ def freeze(
     ] = None,
     data: Annotated[Path | None, typer.Option("--data", metavar="DIR", help="As the study was run.")] = None,
     manifest: Annotated[Path | None, typer.Option("--manifest", metavar="CSV", help="As the study was run.")] = None,
+    store: StoreAt = None,
     tracking_uri: TrackingUri = None,
     root: Root = Path("mlruns"),
 ) -> None:
@@ -49,7 +60,7 @@ def freeze(
     agreed = read_plan(plan or study.parent / "plan.yaml")
     definition = load_definition(study, data, manifest, tracking_uri, root)
     command = shlex.join(["scanproof", "run", str(study), *([] if root == Path("mlruns") else ["--root", str(root)])])
-    _say(freeze_study(definition, agreed, Workspace(root=root), output, command=command))
+    _say(freeze_study(definition, agreed, Workspace(root=root, store_at=store), output, command=command))
 
 
 @protocol_app.command()
@@ -105,6 +116,11 @@ def validate(
     allow_other_code: Annotated[
         bool, typer.Option("--allow-other-code", help="Run with other code than was frozen; the verdict says so.")
     ] = False,
+    executor: Executor = "local",
+    address: Address = None,
+    gpus_per_task: GpusPerTask = 0,
+    memory_per_task: MemoryPerTask = 0,
+    store: StoreAt = None,
     tracking_uri: TrackingUri = None,
     no_tracking: Annotated[bool, typer.Option("--no-tracking", help="Do not log to MLflow.")] = False,
     root: Root = Path("mlruns"),
@@ -114,13 +130,16 @@ def validate(
     from scanproof.protocol.validate import Site, validate as run_validation
     from scanproof.tracking.uri import resolve_tracking_uri
 
+    cluster = choose_cluster(executor, address=address, gpus=gpus_per_task, memory=memory_per_task)
     uri = None if no_tracking else resolve_tracking_uri(tracking_uri, root)
     with interruptible("finished work is kept, run again to go on"), show_progress(protocol.stem) as progress:
         validation = run_validation(
             protocol,
             Site(site, data, manifest),
             root=root,
-            workers=workers or cores(),
+            workers=count_workers(workers, cluster),
+            cluster=cluster,
+            store_at=store,
             tracking_uri=uri,
             command=repeatable_command(sys.argv[1:]),
             allow_other_code=allow_other_code,

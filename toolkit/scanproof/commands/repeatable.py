@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-#: options whose values may name a patient, and what stands for them
-_PLACES = {"--data": "DIR", "--manifest": "CSV", "--input": "IMAGE"}
+#: options whose values may name a patient or a machine of the site, and what stands for them
+_PLACES = {"--data": "DIR", "--manifest": "CSV", "--input": "IMAGE", "--store": "STORE", "--address": "HOST:PORT"}
 #: where passwords can be given instead
 ELSEWHERE = "give the address in MLFLOW_TRACKING_URI, or that of trials in SCANPROOF_STORAGE"
 

@@ -7,7 +7,16 @@ from typing import Annotated, Literal
 
 import typer
 
-from scanproof.commands.common import cores, interruptible
+from scanproof.commands.common import (
+    Address,
+    Executor,
+    GpusPerTask,
+    MemoryPerTask,
+    StoreAt,
+    choose_cluster,
+    count_workers,
+    interruptible,
+)
 
 
 def run(
@@ -20,6 +29,11 @@ def run(
         typer.Option("--workers", "-j", min=0, help="Processes; 0 for one a CPU core. Results do not depend on it."),
     ] = 0,
     device: Annotated[Literal["cpu", "cuda"], typer.Option("--device", help="Where networks are trained.")] = "cpu",
+    executor: Executor = "local",
+    address: Address = None,
+    gpus_per_task: GpusPerTask = 0,
+    memory_per_task: MemoryPerTask = 0,
+    store: StoreAt = None,
     tracking_uri: Annotated[
         str | None,
         typer.Option("--tracking-uri", metavar="URI", help="MLflow; default $MLFLOW_TRACKING_URI or ROOT/mlflow.db."),
@@ -35,6 +49,8 @@ def run(
     from scanproof.scaling.run import run_sweep
     from scanproof.tracking.uri import resolve_tracking_uri
 
+    gpus = gpus_per_task or (1 if device == "cuda" and executor == "ray" else 0)
+    cluster = choose_cluster(executor, address=address, gpus=gpus, memory=memory_per_task)
     sweep = load_sweep(study)
     uri = None if no_tracking else resolve_tracking_uri(tracking_uri, root)
     with interruptible("finished work is kept, run again to go on"), show_progress(sweep.name) as progress:
@@ -42,8 +58,10 @@ def run(
             sweep,
             root,
             output=output,
-            workers=workers or cores(),
-            device=device,
+            workers=count_workers(workers, cluster),
+            cluster=cluster,
+            device="cuda" if gpus else device,
+            store_at=store,
             tracking_uri=uri,
             on_start=progress.start,
             on_done=progress.done,
@@ -58,15 +76,28 @@ def theory(
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="Default ROOT/scaling/NAME.")
     ] = None,
     workers: Annotated[int, typer.Option("--workers", "-j", min=0, help="Processes; 0 for one a CPU core.")] = 0,
+    executor: Executor = "local",
+    address: Address = None,
+    store: StoreAt = None,
     root: Annotated[Path, typer.Option("--root", help="Folder of the store and outputs.")] = Path("mlruns"),
 ) -> None:
     """Simulate linear estimators, whose risks can be computed, and hold them against theory: a table and a figure."""
     from scanproof.progress import show_progress
     from scanproof.scaling.theory.run import load_theory, run_theory
 
+    cluster = choose_cluster(executor, address=address)
     simulation = load_theory(study)
     folder = output or root / "scaling" / simulation.name
     with interruptible("finished draws are kept, run again to go on"), show_progress(simulation.name) as progress:
-        run_theory(simulation, root, folder, workers=workers or cores(), on_start=progress.start, on_done=progress.done)
+        run_theory(
+            simulation,
+            root,
+            folder,
+            workers=count_workers(workers, cluster),
+            cluster=cluster,
+            store_at=store,
+            on_start=progress.start,
+            on_done=progress.done,
+        )
     for name in ("risks.csv", "risks.png"):
         print(folder / name)

@@ -20,6 +20,7 @@ from scanproof.protocol.record import DataRecord, ValidationRecord, check_folder
 from scanproof.protocol.site import site_slug, site_study
 from scanproof.study.definition import Study
 from scanproof.study.executor import execute
+from scanproof.study.executors.cluster import Cluster
 from scanproof.study.given_points import given_points
 from scanproof.study.model_source import ModelSource
 from scanproof.study.plan import Plan, Task
@@ -72,6 +73,8 @@ def validate(
     *,
     root: Path,
     workers: int,
+    cluster: Cluster | None = None,
+    store_at: str | None = None,
     tracking_uri: str | None,
     command: str,
     allow_other_code: bool = False,
@@ -88,7 +91,9 @@ def validate(
         path: protocol file.
         site: whose data are tested.
         root: folder of the store, the MLflow database and outputs.
-        workers: processes.
+        workers: see :func:`scanproof.study.executor.execute`.
+        cluster: likewise.
+        store_at: see :func:`~scanproof.study.remote_store.open_store`.
         tracking_uri: MLflow; None for no tracking.
         command: the command line, for the report.
         allow_other_code: other code than that of the protocol is named in the verdict rather than refused.
@@ -107,7 +112,7 @@ def validate(
     study = site_study(protocol, path, data=site.data, site=site.name, manifest=site.manifest, models=models)
     folder = validation_folder(root, protocol.name, site.name)
     check_folder(folder, protocol=protocol.name, site=site.name)
-    workspace = Workspace(root=root, output=folder)
+    workspace = Workspace(root=root, output=folder, store_at=store_at)
 
     on_stage("reading data and counting subjects")
     plan = plan_study(study, workspace)
@@ -120,6 +125,7 @@ def validate(
         study,
         workspace,
         workers=workers,
+        cluster=cluster,
         tracking_uri=tracking_uri,
         command=command,
         follows=Follows(

@@ -23,12 +23,14 @@ KINDS = {
         sources=(*_SOURCES, "scaling/rates.py"),
         libraries=("torch", "numpy", "monai"),
         cost=300,
+        trains=True,
     ),
     "scale_train": Kind(
         function="scanproof.scaling.tasks:scale_train",
         sources=_SOURCES,
         libraries=("torch", "numpy", "monai"),
         cost=1000,
+        trains=True,
     ),
     "scale_test": Kind(
         function="scanproof.scaling.tasks:scale_test",

@@ -19,9 +19,11 @@ from scanproof.scaling.plan import SweepPlan, make_plan
 from scanproof.scaling.results import results_table, searches_table
 from scanproof.study.data_plans import SiteData
 from scanproof.study.executor import execute
+from scanproof.study.executors.cluster import Cluster
 from scanproof.study.fingerprint import code_version, library_versions
 from scanproof.study.plan import Task
 from scanproof.study.record import data_hash
+from scanproof.study.remote_store import open_store
 from scanproof.study.store import Store, write_atomically
 
 _VERSIONS = ("scanproof", "torch", "monai", "numpy", "pandas", "nibabel", "nilearn", "pillow", "mlflow")
@@ -61,7 +63,9 @@ def run_sweep(
     *,
     output: Path | None = None,
     workers: int = 1,
+    cluster: Cluster | None = None,
     device: str = "cpu",
+    store_at: str | None = None,
     tracking_uri: str | None = None,
     on_start: Callable[[Sequence[Task]], None] = lambda tasks: None,
     on_done: Callable[[Task], None] = lambda task: None,
@@ -77,8 +81,10 @@ def run_sweep(
         sweep: the definition.
         root: folder of the store, the default MLflow database and the default output.
         output: folder of results and lock file; default ``<root>/scaling/<sweep>``.
-        workers: processes.
+        workers: see :func:`scanproof.study.executor.execute`.
+        cluster: likewise.
         device: ``"cpu"`` or ``"cuda"``, where networks are trained.
+        store_at: see :func:`~scanproof.study.remote_store.open_store`.
         tracking_uri: MLflow; None for no tracking.
         on_start: see :func:`scanproof.study.executor.execute`.
         on_done: likewise.
@@ -88,13 +94,21 @@ def run_sweep(
         ScanproofError: wrong input. Finished tasks are kept and found again by the next run.
     """
     on_stage("reading data and planning")
-    plan, store = plan_sweep(sweep, root, device=device), Store(root / "store")
+    plan, store = plan_sweep(sweep, root, device=device), open_store(store_at, root=root)
     if tracking_uri is not None:
         from scanproof.tracking.experiment import prepare
 
         prepare(tracking_uri, experiment=sweep.name, artifact_root=root / "artifacts")  # errors before the work
     store.sweep()
-    execute(plan.tasks, store, workers=workers, wanted=plan.wanted, on_start=on_start, on_done=on_done)
+    execute(
+        plan.tasks,
+        store,
+        workers=workers,
+        cluster=cluster,
+        wanted=plan.wanted,
+        on_start=on_start,
+        on_done=on_done,
+    )
     on_stage("writing results")
     folder = output or root / "scaling" / sweep.name
     results, searches = results_table(sweep, plan, store), searches_table(plan, store)

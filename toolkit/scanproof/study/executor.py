@@ -1,18 +1,21 @@
-"""Running a plan's unfinished tasks, in this process or in several."""
+"""Running a plan's unfinished tasks: in this process, in several, or on a cluster."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
-from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
-from scanproof.study.kinds import KINDS, find_kind
+from scanproof.study.executors.cluster import Cluster
+from scanproof.study.executors.engine import Engine, process_engine
+from scanproof.study.kinds import KINDS, Needs, find_kind
 from scanproof.study.plan import Task
-from scanproof.study.pool import worker_pool
-from scanproof.study.store import DamagedEntryError, Payload, Store
+from scanproof.study.store import DamagedEntryError, Payload, Place, Store
+from scanproof.tracking.uri import sqlite_path
 
 #: called after every finished task
 Progress = Callable[[Task], None]
@@ -38,9 +41,10 @@ def missing_tasks(tasks: Sequence[Task], store: Store, *, wanted: Sequence[Task]
     """
     needed: dict[str, Task] = {}
     stack = list(wanted) or [tasks[-1]]
+    present = store.snapshot()
     while stack:
         task = stack.pop()
-        if task.key in needed or task.key in store:
+        if task.key in needed or task.key in present:
             continue
         needed[task.key] = task
         stack.extend(child for children in task.inputs.values() for child in children)
@@ -52,6 +56,7 @@ def execute(
     store: Store,
     *,
     workers: int,
+    cluster: Cluster | None = None,
     wanted: Sequence[Task] = (),
     tracking: Tracking | None = None,
     on_start: Callable[[Sequence[Task]], None] = lambda tasks: None,
@@ -62,7 +67,8 @@ def execute(
     Args:
         tasks: a plan's tasks, inputs first.
         store: finished tasks are found and kept there.
-        workers: processes; one runs tasks in this process.
+        workers: processes; one runs tasks in this process. On a cluster, tasks at once at most; 0 for what it holds.
+        cluster: Ray cluster that runs them; processes of this machine without.
         wanted: those whose results will be read; the last one without.
         tracking: where trainings are logged while they run.
         on_start: called with the tasks that must run.
@@ -71,14 +77,15 @@ def execute(
     Raises:
         ScanproofError: a task's input was wrong, or a worker process died. What other tasks gave is kept.
     """
+    store.publish([task.key for task in tasks])
     for attempt in range(3):
         pending = missing_tasks(tasks, store, wanted=wanted)
         on_start(pending)
         try:
-            if workers == 1 or len(pending) <= 1:
+            if cluster is None and (workers == 1 or len(pending) <= 1):
                 _run_here(pending, store, tracking, on_done)
-            else:
-                _run_in_processes(pending, store, min(workers, len(pending)), tracking, on_done)
+            elif pending:
+                _run_elsewhere(pending, store, workers, cluster, tracking, on_done)
             return
         except DamagedEntryError:
             # the entry was removed when it was read: plan again, and it is computed anew
@@ -88,12 +95,17 @@ def execute(
 
 def _run_here(pending: Sequence[Task], store: Store, tracking: Tracking | None, on_done: Progress) -> None:
     for task in pending:
-        run_and_store(request_for(task), store.root, tracking)
+        run_and_store(request_for(task), store.place, tracking)
         on_done(task)
 
 
-def _run_in_processes(
-    pending: Sequence[Task], store: Store, workers: int, tracking: Tracking | None, on_done: Progress
+def _run_elsewhere(
+    pending: Sequence[Task],
+    store: Store,
+    workers: int,
+    cluster: Cluster | None,
+    tracking: Tracking | None,
+    on_done: Progress,
 ) -> None:
     waiting = {task.key: {c.key for cs in task.inputs.values() for c in cs} for task in pending}
     unfinished = set(waiting)
@@ -108,21 +120,57 @@ def _run_in_processes(
     ready = [place[task.key] for task in pending if not waiting[task.key]]
     heapify(ready)
     running: dict[Future[str], Task] = {}
-    with worker_pool(workers, kept="finished tasks") as pool:
+    done: SimpleQueue[Future[str]] = SimpleQueue()
+    far = cluster is not None and cluster.running is not None
+    if far and tracking is not None and sqlite_path(tracking.uri) is not None:
+        tracking = None  # no database for several machines: what trainings did is logged at the end
+    with _engine(pending, store, workers, cluster) as engine:
         while ready or running:
             # few are handed out ahead: what becomes ready later may be more urgent
-            while ready and len(running) < workers + 1:
+            while ready and len(running) < engine.room:
                 _, _, task = heappop(ready)
-                running[pool.submit(run_and_store, request_for(task), store.root, tracking)] = task
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                task = running.pop(future)
-                future.result()
-                on_done(task)
-                for reader in readers.get(task.key, ()):
-                    waiting[reader.key].discard(task.key)
-                    if not waiting[reader.key]:
-                        heappush(ready, place[reader.key])
+                needs = _needs(task, cluster)
+                device = "cuda" if needs.gpus else None
+                future = engine.submit(
+                    needs,
+                    run_and_store,
+                    request_for(task),
+                    store.place.elsewhere() if far else store.place,
+                    tracking,
+                    device=device,
+                )
+                running[future] = task
+                future.add_done_callback(done.put)
+            future = done.get()
+            task = running.pop(future)
+            future.result()
+            on_done(task)
+            for reader in readers.get(task.key, ()):
+                waiting[reader.key].discard(task.key)
+                if not waiting[reader.key]:
+                    heappush(ready, place[reader.key])
+
+
+@contextmanager
+def _engine(pending: Sequence[Task], store: Store, workers: int, cluster: Cluster | None) -> Iterator[Engine]:
+    if cluster is None:
+        with process_engine(min(workers, len(pending)), kept="finished tasks") as engine:
+            yield engine
+        return
+    from scanproof.study.executors.ray_engine import ray_engine
+    from scanproof.study.executors.terms import make_terms
+
+    with store.beacon() as beacons:
+        terms = make_terms((task.kind for task in pending), beacons=beacons)
+        needs = {_needs(task, cluster) for task in pending}
+        paths = sorted({path for task in pending for path in task.files})
+        with ray_engine(cluster, terms, workers=workers, needs=needs, paths=paths) as engine:
+            yield engine
+
+
+def _needs(task: Task, cluster: Cluster | None) -> Needs:
+    threads, trains = int(str(task.params["threads"])), find_kind(task.kind).trains
+    return Needs(cpus=threads) if cluster is None else cluster.needs(cpus=threads, trains=trains)
 
 
 def _urgency(tasks: Sequence[Task]) -> dict[str, float]:
@@ -148,11 +196,28 @@ def request_for(task: Task) -> dict[str, Any]:
     }
 
 
-def run_and_store(request: Mapping[str, Any], store_root: Path, tracking: Tracking | None) -> str:
-    """Run one task and store what it gives; returns its key. Runs in a worker process."""
-    store = _store(store_root)
-    keep(store, request, compute(request, store, tracking))
-    return str(request["key"])
+def run_and_store(
+    request: Mapping[str, Any], place: Place, tracking: Tracking | None, *, device: str | None = None
+) -> str:
+    """Run one task and store what it gives; returns its key. Runs in a worker process.
+
+    Args:
+        request: see :func:`request_for`.
+        place: of the store.
+        tracking: where trainings are logged while they run.
+        device: on which networks are trained, unless the task says it; without, as the caller does.
+    """
+    store = _store(place)
+    key = str(request["key"])
+    store.publish([key])
+    # it is there where a worker was lost after it had stored its result, and where another run was faster
+    if key not in store:
+        from scanproof.training.devices import train_on
+
+        with train_on(device) if device else nullcontext():
+            payload = compute(request, store, tracking)
+        keep(store, request, payload)
+    return key
 
 
 def compute(request: Mapping[str, Any], store: Store, tracking: Tracking | None) -> Payload:
@@ -170,12 +235,14 @@ def keep(store: Store, request: Mapping[str, Any], payload: Payload) -> None:
     store.put(request["key"], payload, task={name: request[name] for name in ("kind", "params", "inputs")})
 
 
-_STORES: dict[Path, Store] = {}
+_STORES: dict[Place, Store] = {}
 
 
-def _store(root: Path) -> Store:
+def _store(place: Place) -> Store:
     """One store object a process, so that caches keyed by it are shared between tasks."""
-    return _STORES.setdefault(root, Store(root))
+    if place not in _STORES:
+        _STORES[place] = place.open()
+    return _STORES[place]
 
 
 @dataclass(frozen=True)

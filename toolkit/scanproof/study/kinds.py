@@ -18,12 +18,29 @@ class Kind:
             rooms import no others. A change in them asks for the results anew.
         libraries: distributions whose versions count, too.
         cost: rough, relative to a prediction; it decides what is started first, nothing else.
+        trains: it trains a network, on a GPU where one is asked for; all others compute on the CPU.
     """
 
     function: str
     sources: tuple[str, ...]
     libraries: tuple[str, ...]
     cost: float
+    trains: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """What a task takes of a machine.
+
+    Args:
+        cpus: threads that it computes with.
+        gpus: devices that it trains on; a fraction shares one.
+        memory: in bytes; 0 where it is not known.
+    """
+
+    cpus: int = 1
+    gpus: float = 0
+    memory: int = 0
 
 
 #: kinds of a study's tasks by name, in the order in which they run
@@ -48,6 +65,7 @@ KINDS: dict[str, Kind] = {
         ),
         libraries=("torch", "numpy", "monai", "pytorch-ignite"),
         cost=1000,
+        trains=True,
     ),
     "load_reconstruction": Kind(
         function="scanproof.study.tasks.images:load_reconstruction",
@@ -100,6 +118,7 @@ KINDS: dict[str, Kind] = {
         ),
         libraries=("torch", "numpy", "monai", "pytorch-ignite"),
         cost=500,
+        trains=True,
     ),
     "predict": Kind(
         function="scanproof.study.tasks.readings:predict",

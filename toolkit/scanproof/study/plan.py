@@ -57,6 +57,13 @@ class Task:
         """Role to keys, as :func:`scanproof.study.tasks.run_task` takes them."""
         return {role: [task.key for task in tasks] for role, tasks in self.inputs.items()}
 
+    @property
+    def files(self) -> list[str]:
+        """Files and folders outside of the store that it reads."""
+        paths = self.local.get("paths")
+        several = paths.values() if isinstance(paths, Mapping) else ()
+        return [str(path) for path in (*several, self.local.get("path"), self.local.get("folder")) if path]
+
 
 @dataclass(frozen=True)
 class Plan:

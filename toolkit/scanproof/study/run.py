@@ -22,11 +22,13 @@ from scanproof.study.data_plans import DemoData, SiteData
 from scanproof.study.definition import Study
 from scanproof.study.examples import failure_panels, image_panels
 from scanproof.study.executor import Tracking, execute
+from scanproof.study.executors.cluster import Cluster
 from scanproof.study.external_plan import EXTERNAL_KEYS
 from scanproof.study.fingerprint import code_version, library_versions
 from scanproof.study.model_notes import model_notes, other_models, other_notes, trusted_models
 from scanproof.study.model_source import is_registered
 from scanproof.study.plan import Plan, Task, make_plan
+from scanproof.study.remote_store import open_store
 from scanproof.study.sources import data_notes
 from scanproof.study.store import Store, write_atomically
 
@@ -59,15 +61,17 @@ class Workspace:
     Args:
         root: folder of the store, the default MLflow database and the default output.
         output: folder of results and report; default ``<root>/studies/<study>``.
+        store_at: folder or URL of another store, see :func:`~scanproof.study.remote_store.open_store`.
     """
 
     root: Path
     output: Path | None = None
+    store_at: str | None = None
 
     @property
     def store(self) -> Store:
         """Where finished tasks are kept, shared by all studies."""
-        return Store(self.root / "store")
+        return open_store(self.store_at, root=self.root)
 
     def folder(self, study: Study) -> Path:
         """Where a study's results are written."""
@@ -152,6 +156,7 @@ def run_study(
     workspace: Workspace,
     *,
     workers: int,
+    cluster: Cluster | None = None,
     tracking_uri: str | None,
     command: str,
     follows: Follows | None = None,
@@ -164,7 +169,8 @@ def run_study(
     Args:
         study: the definition.
         workspace: where to read and write.
-        workers: processes.
+        workers: see :func:`scanproof.study.executor.execute`.
+        cluster: likewise.
         tracking_uri: MLflow; None for no tracking.
         command: the command line, for the report.
         follows: the protocol that was frozen before, if there is one.
@@ -194,6 +200,7 @@ def run_study(
         plan.tasks,
         store,
         workers=workers,
+        cluster=cluster,
         wanted=plan.wanted,
         tracking=tracking,
         on_start=on_start,

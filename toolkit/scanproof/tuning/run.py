@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, wait
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from scanproof.errors import ScanproofError
 from scanproof.reporting.vocabulary import counted
-from scanproof.study.pool import worker_pool
-from scanproof.study.store import Store, write_atomically
+from scanproof.study.executors.beacon import beacon
+from scanproof.study.executors.cluster import Cluster
+from scanproof.study.executors.engine import Engine, process_engine
+from scanproof.study.kinds import Needs
+from scanproof.study.remote_store import open_store
+from scanproof.study.store import write_atomically
 from scanproof.tuning.importance import importances
 from scanproof.tuning.preset_file import preset_text
 from scanproof.tuning.search import Request, Search, make_search, read_samples
-from scanproof.tuning.storage import open_storage
+from scanproof.tuning.storage import open_storage, shared_journal
 from scanproof.tuning.trials import FINISHED, Ranking, Record, rank, trial_table
 from scanproof.tuning.worker import open_trials, read_records, work
 
@@ -40,7 +45,7 @@ class Effort:
     Args:
         trials: in total, those of earlier runs and other processes among them.
         timeout: seconds after which no trial starts.
-        workers: processes.
+        workers: processes, on a cluster those that are at work at once.
         seed: of the sampler.
         storage: see :func:`~scanproof.tuning.storage.open_storage`; default a journal under the root.
     """
@@ -102,7 +107,9 @@ def tune(
     request: Request,
     effort: Effort,
     *,
+    cluster: Cluster | None = None,
     root: Path,
+    store_at: str | None = None,
     output: Path | None = None,
     study_file: str = "STUDY",
     tracking_uri: str | None = None,
@@ -115,7 +122,9 @@ def tune(
         study: whose validation slices are used.
         request: what to search.
         effort: how long.
+        cluster: Ray cluster that tries the settings; processes of this machine without.
         root: folder of the store and of the default storage and output.
+        store_at: see :func:`~scanproof.study.remote_store.open_store`.
         output: folder of preset, table and page; default ``<root>/tuning/<study>-<method>``.
         study_file: the study's file, as the command names it.
         tracking_uri: MLflow; None for no tracking.
@@ -126,16 +135,16 @@ def tune(
         ScanproofError: wrong input, a storage that cannot be used, or no trial that gave a result. Finished trials are
             kept and found again by the next run.
     """
-    search = make_search(study, request, root=root, on_stage=on_stage)
+    search = make_search(study, request, root=root, store_at=store_at, on_stage=on_stage)
     folder = output or root / "tuning" / search.name
     until = float("inf") if effort.timeout is None else time.time() + effort.timeout
-    journal = root / "tuning" / f"{search.name}.journal"
+    journal = (root / "tuning" / f"{search.name}.journal").absolute()
     with open_storage(effort.storage, default=journal) as storage:
         trials = open_trials(search, storage, seed=effort.seed)
         told = {record.number for record in read_records(trials, search) if record.state in FINISHED}
         on_stage(_plan(search, effort, finished=len(told)))
-        samples = read_samples(search, Store(root / "store"))
-        if effort.workers == 1:
+        samples = read_samples(search, open_store(store_at, root=root))
+        if effort.workers == 1 and cluster is None:
             work(
                 search,
                 trials,
@@ -145,7 +154,9 @@ def tune(
                 on_trial=lambda record: on_trial(search, record),
             )
         else:
-            _work_in_processes(search, effort, trials, samples, journal=journal, until=until, on_trial=on_trial)
+            _work_elsewhere(
+                search, effort, trials, samples, cluster=cluster, journal=journal, until=until, on_trial=on_trial
+            )
         on_stage("writing preset, table and page")
         records = tuple(read_records(trials, search))
         table = trial_table(records, search.objectives, search.settings.space)
@@ -235,12 +246,13 @@ def _write(
     return replace(tuned, tracking_uri=tracking_uri)
 
 
-def _work_in_processes(
+def _work_elsewhere(
     search: Search,
     effort: Effort,
     trials: optuna.Study,
     samples: Sequence[Mapping[str, Tensor]],
     *,
+    cluster: Cluster | None,
     journal: Path,
     until: float,
     on_trial: Callable[[Search, Record], None],
@@ -255,15 +267,35 @@ def _work_in_processes(
 
     # slices travel as arrays: acquiring them anew would cost every process seconds of imports
     arrays = [{key: tensor.numpy() for key, tensor in sample.items()} for sample in samples]
-    with worker_pool(effort.workers, kept="finished trials", stop_on=BaseException) as pool:
+    needs = Needs(cpus=search.threads)
+    with _engine(effort, cluster, needs, journal=journal) as engine:
+        arrays = engine.share(arrays)
         running = {
-            pool.submit(_work_here, search, effort, arrays, journal=journal, until=until) for _ in range(effort.workers)
+            engine.submit(needs, _work_here, search, effort, arrays, journal=journal, until=until)
+            for _ in range(effort.workers)
         }
         while running:
             done, running = wait(running, timeout=LOOK, return_when=FIRST_EXCEPTION)
             tell()
             for future in done:
                 future.result()
+
+
+@contextmanager
+def _engine(effort: Effort, cluster: Cluster | None, needs: Needs, *, journal: Path) -> Iterator[Engine]:
+    kept = "finished trials"
+    if cluster is None:
+        with process_engine(effort.workers, kept=kept, stop_on=BaseException) as engine:
+            yield engine
+        return
+    from scanproof.study.executors.ray_engine import ray_engine
+    from scanproof.study.executors.terms import make_terms
+
+    with ExitStack() as stack:
+        file = shared_journal(effort.storage, default=journal)
+        beacons = [] if file is None else [stack.enter_context(beacon(file.parent))]
+        terms = make_terms(["reconstruct"], beacons=beacons)
+        yield stack.enter_context(ray_engine(cluster, terms, workers=effort.workers, needs=[needs], kept=kept))
 
 
 def _work_here(

@@ -114,6 +114,7 @@ def make_search(
     request: Request,
     *,
     root: Path,
+    store_at: str | None = None,
     on_stage: Callable[[str], None] = lambda text: None,
 ) -> Search:
     """Work out a search, and make the cohorts that it needs.
@@ -122,6 +123,7 @@ def make_search(
         study: whose validation slices are used, acquired with its first acceleration.
         request: what the user asks for.
         root: folder of the store.
+        store_at: see :func:`~scanproof.study.remote_store.open_store`.
         on_stage: told what takes time.
 
     Raises:
@@ -137,7 +139,7 @@ def make_search(
     )
     if objectives.quality == "held_out":
         check_can_be_held_out(settings.settled)
-    workspace = Workspace(root=root)
+    workspace = Workspace(root=root, store_at=store_at)
     slices = prepare_slices(
         plan_study(study, workspace),
         workspace.store,

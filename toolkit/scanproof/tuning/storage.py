@@ -52,6 +52,30 @@ def open_storage(url: str | None, *, default: Path) -> Iterator[BaseStorage]:
             storage.engine.dispose()
 
 
+def shared_journal(url: str | None, *, default: Path) -> Path | None:
+    """The journal that the machines of a cluster must share; None for a database, which they all reach.
+
+    Args:
+        url: see :func:`open_storage`.
+        default: likewise.
+
+    Raises:
+        ScanproofError: a file that several machines cannot write together, or whose path means another one elsewhere.
+
+    Example:
+        >>> shared_journal("postgresql://host/trials", default=Path("a.journal")) is None
+        True
+    """
+    if url is None:
+        return default
+    if "://" not in url and not Path(url).is_absolute():
+        raise ScanproofError("on a cluster, path of a journal must be absolute", key="--storage", value=url)
+    if url.startswith("sqlite"):
+        hint = "name a .journal on a shared file system, or a database server"
+        raise ScanproofError("on a cluster, storage must not be SQLite", key="--storage", value=public(url), hint=hint)
+    return None if "://" in url else Path(url)
+
+
 def public(url: str) -> str:
     """A URL without user, password and options, for messages and records.
 

@@ -14,10 +14,12 @@ from scanproof.scaling.theory.definition import TheoryStudy
 from scanproof.scaling.theory.figure import risk_figure
 from scanproof.scaling.theory.simulation import risk_table
 from scanproof.study.executor import execute
+from scanproof.study.executors.cluster import Cluster
 from scanproof.study.kinds import add_kinds
 from scanproof.study.plan import Task
 from scanproof.study.reading import explain, read_yaml
-from scanproof.study.store import Store, write_atomically
+from scanproof.study.remote_store import open_store
+from scanproof.study.store import write_atomically
 
 add_kinds(KINDS)
 
@@ -60,6 +62,8 @@ def run_theory(
     output: Path,
     *,
     workers: int,
+    cluster: Cluster | None = None,
+    store_at: str | None = None,
     on_start: Callable[[Sequence[Task]], None] = lambda tasks: None,
     on_done: Callable[[Task], None] = lambda task: None,
 ) -> pd.DataFrame:
@@ -69,7 +73,9 @@ def run_theory(
         study: the definition.
         root: folder of the store.
         output: folder of table and figure.
-        workers: processes; the table does not depend on it.
+        workers: see :func:`scanproof.study.executor.execute`; the table does not depend on it.
+        cluster: likewise.
+        store_at: see :func:`~scanproof.study.remote_store.open_store`.
         on_start: see :func:`scanproof.study.executor.execute`.
         on_done: likewise.
 
@@ -79,8 +85,8 @@ def run_theory(
     Raises:
         ScanproofError: store or output cannot be written. Finished draws are kept.
     """
-    tasks, store = theory_tasks(study), Store(root / "store")
-    execute(tasks, store, workers=workers, wanted=tasks, on_start=on_start, on_done=on_done)
+    tasks, store = theory_tasks(study), open_store(store_at, root=root)
+    execute(tasks, store, workers=workers, cluster=cluster, wanted=tasks, on_start=on_start, on_done=on_done)
     table = risk_table(store.get(task.key).facts for task in tasks)
     write_atomically(output / "risks.csv", table.to_csv(index=False, float_format="%.6g").encode())
     picture = io.BytesIO()
