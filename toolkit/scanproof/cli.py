@@ -26,7 +26,7 @@ from scanproof.commands.exchange import compare_results, export_results, import_
 from scanproof.commands.protocol import protocol_app, validate
 from scanproof.commands.repeatable import ELSEWHERE, exposed
 from scanproof.commands.scaling import app as scaling_app
-from scanproof.errors import ScanproofError
+from scanproof.errors import ScanproofError, disk_error
 
 if TYPE_CHECKING:
     from scanproof.study.run import Finished
@@ -594,6 +594,9 @@ def main() -> None:
         warn(f"{option} holds a password that other users of this machine can read; {ELSEWHERE}")
     try:
         app()
-    except ScanproofError as error:
-        print(f"scanproof: error: {error}", file=sys.stderr)
+    except (ScanproofError, OSError) as error:
+        told = disk_error(error) if isinstance(error, OSError) else error
+        if told is None:
+            raise
+        print(f"scanproof: error: {told}", file=sys.stderr)
         sys.exit(2)

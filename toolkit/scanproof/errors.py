@@ -6,6 +6,7 @@ line and exits with code 2; library users catch it like any other exception.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -54,6 +55,32 @@ def _restore(kind: type[ScanproofError], args: tuple[object, ...], state: dict[s
     error.args = args
     error.__dict__.update(state)
     return error
+
+
+#: what a disk says that takes nothing more: full, over its quota, or read-only
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+def disk_error(error: OSError, *, file: Path | str | None = None) -> ScanproofError | None:
+    """The error for a disk that is full, over its quota or read-only; None for any other error of the system.
+
+    Args:
+        error: of the system.
+        file: what could not be written, where the error itself does not say it.
+
+    Example:
+        >>> print(disk_error(OSError(errno.ENOSPC, "No space left on device", "results.parquet")))
+        results.parquet: disk must take what is written: No space left on device (finished work is kept: mend this ...
+        >>> disk_error(FileNotFoundError(errno.ENOENT, "No such file")) is None
+        True
+    """
+    if error.errno not in _DISK:
+        return None
+    return ScanproofError(
+        f"disk must take what is written: {error.strerror}",
+        file=error.filename or file,
+        hint="finished work is kept: mend this and run again",
+    )
 
 
 def unknown_name(

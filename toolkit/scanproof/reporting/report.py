@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from scanproof.errors import ScanproofError
 from scanproof.evaluation.table import check_table, predictions_schema, results_schema
 from scanproof.reporting.model import ImagePanel, Provenance
 from scanproof.reporting.page import render
@@ -96,14 +97,20 @@ def write_page(path: Path | str, page: str) -> Path:
 
     Returns:
         The path written to.
+
+    Raises:
+        ScanproofError: it cannot be written. What was there stays.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     # beside the target, because a file can only be renamed in one step on the same file system
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(page, encoding="utf-8", newline="\n")
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_text(page, encoding="utf-8", newline="\n")
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise ScanproofError(f"output must be writable: {error.strerror or error}", file=target) from error
     return target
