@@ -176,7 +176,18 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
         fit(checkpoint=file, handlers=[KillAfter(20)])
     with pytest.raises(ScanproofError, match=r"last.pt: seed: checkpoint must be of this training, with seed 2, got 1"):
         fit(checkpoint=file, seed=2)
-    file.write_bytes(file.read_bytes()[:100])
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "flip"])
+def test_a_damaged_checkpoint_starts_the_training_anew(tmp_path: Path, damage: str) -> None:
+    file = tmp_path / "last.pt"
+    with pytest.raises(KeyboardInterrupt):
+        fit(checkpoint=file, handlers=[KillAfter(20)])
+    data = bytearray(file.read_bytes())
+    # a bit of a weight, which PyTorch reads without a word
+    place = data.index(torch.load(file, weights_only=True)["states"]["network"]["weight"].numpy().tobytes())
+    data[place] ^= 1
+    file.write_bytes({"cut": data[:100], "empty": b"", "flip": data}[damage])
     with pytest.warns(RuntimeWarning, match=r"last.pt: checkpoint cannot be read, training starts anew"):
         network, _ = fit(checkpoint=file)
     assert torch.equal(network.weight, fit()[0].weight)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import math
 import os
 import warnings
@@ -15,6 +17,8 @@ from torch import Tensor, nn
 
 from scanproof.errors import ScanproofError
 from scanproof.training.processes import Processes
+
+_DIGEST = hashlib.sha256().digest_size
 
 
 @dataclass
@@ -85,6 +89,9 @@ class Checkpoint:
         Args:
             progress: how far the training has come.
             random: states of the random generators.
+
+        Raises:
+            ScanproofError: it cannot be written (disk full, no permission). The old one is kept.
         """
         content = {
             "identity": dict(self.identity),
@@ -92,10 +99,24 @@ class Checkpoint:
             "progress": vars(progress),
             "random": dict(random),
         }
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        data = buffer.getvalue()
         temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
-        torch.save(content, temporary)
-        temporary.replace(self.path)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                # readers of the format do not mind what follows its end
+                temporary.write_bytes(data + hashlib.sha256(data).digest())
+                temporary.replace(self.path)
+            finally:
+                temporary.unlink(missing_ok=True)
+        except OSError as error:
+            raise ScanproofError(
+                f"checkpoint of a training must be writable: {error.strerror or error}",
+                file=self.path,
+                hint="finished epochs are kept: mend this and run again",
+            ) from error
 
     def resume(self, progress: Progress, processes: Processes) -> dict[str, Tensor] | None:
         """Go on from the file, which the first process reads for all of them.
@@ -129,8 +150,13 @@ class Checkpoint:
         if not self.path.exists():
             return None
         try:
+            whole = self.path.read_bytes()
+            data, digest = whole[:-_DIGEST], whole[-_DIGEST:]
+            # PyTorch itself does not notice a flipped bit
+            if hashlib.sha256(data).digest() != digest:
+                raise ValueError("it is damaged")
             # tensors and plain types only: nothing in it can run
-            content: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
+            content: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
             return {name: content[name] for name in ("identity", "states", "progress", "random")}
         except Exception as error:
             said = str(error).partition("\n")[0]
