@@ -121,7 +121,7 @@ def connect(uri: str) -> Iterator[MlflowClient]:
         raise _refusal(uri, error) from _told(uri, error)
     try:
         yield client
-    except MlflowException as error:
+    except (MlflowException, SQLAlchemyError) as error:
         raise _refusal(uri, error) from _told(uri, error)
     except OSError as error:
         raise ScanproofError(
