@@ -10,6 +10,8 @@ from heapq import heapify, heappop, heappush
 from queue import SimpleQueue
 from typing import Any
 
+from scanproof.errors import disk_error
+from scanproof.study.damage import Damage
 from scanproof.study.executors.cluster import Cluster
 from scanproof.study.executors.engine import Engine, process_engine
 from scanproof.study.kinds import KINDS, Needs, find_kind
@@ -78,8 +80,9 @@ def execute(
         ScanproofError: a task's input was wrong, or a worker process died. What other tasks gave is kept.
     """
     store.publish([task.key for task in tasks])
-    for attempt in range(3):
-        pending = missing_tasks(tasks, store, wanted=wanted)
+    damage = Damage()
+    while True:
+        pending = damage.pending(tasks, store, wanted=wanted)
         on_start(pending)
         try:
             if cluster is None and (workers == 1 or len(pending) <= 1):
@@ -87,10 +90,9 @@ def execute(
             elif pending:
                 _run_elsewhere(pending, store, workers, cluster, tracking, on_done)
             return
-        except DamagedEntryError:
+        except DamagedEntryError as error:
             # the entry was removed when it was read: plan again, and it is computed anew
-            if attempt == 2:
-                raise
+            damage.note(error)
 
 
 def _run_here(pending: Sequence[Task], store: Store, tracking: Tracking | None, on_done: Progress) -> None:
@@ -214,9 +216,14 @@ def run_and_store(
     if key not in store:
         from scanproof.training.devices import train_on
 
-        with train_on(device) if device else nullcontext():
-            payload = compute(request, store, tracking)
-        keep(store, request, payload)
+        try:
+            with train_on(device) if device else nullcontext():
+                payload = compute(request, store, tracking)
+            keep(store, request, payload)
+        except OSError as error:
+            raise disk_error(error, file=store.root) or error from None
+        finally:
+            store.clear_scratch()
     return key
 
 
