@@ -18,6 +18,7 @@ from scanproof.protocol.minimum import count, lacking
 from scanproof.protocol.panel import make_panel
 from scanproof.protocol.record import DataRecord, ValidationRecord, check_folder, make_record, write_record
 from scanproof.protocol.site import site_slug, site_study
+from scanproof.study.damage import read_whole
 from scanproof.study.definition import Study
 from scanproof.study.executor import execute
 from scanproof.study.executors.cluster import Cluster
@@ -121,6 +122,7 @@ def validate(
     short = lacking(protocol.minimum, data)
     if short:
         return case.too_few(short, folder, command=command)
+    records: list[ValidationRecord] = []
     finished = run_study(
         study,
         workspace,
@@ -134,19 +136,19 @@ def validate(
             sha256=protocol.protocol_sha256,
             departures=[str(one) for one in found],
             decide=lambda tables: make_panel(protocol, case.judge(tables)),
+            keep=lambda tables: records.append(write_record(folder, case.judge(tables))),
         ),
         on_start=on_start,
         on_done=on_done,
         on_stage=on_stage,
     )
-    return Validation(protocol, write_record(folder, case.judge(finished.tables)), folder, finished)
+    return Validation(protocol, records[-1], folder, finished)
 
 
 def _read_data(plan: Plan, store: Store, protocol: Protocol) -> DataRecord:
     """Read the site's files, if that is not done yet, and count what they hold."""
     [task] = plan.cohorts.values()
-    execute([task], store, workers=1)
-    payload = store.get(task.key)
+    payload = read_whole(lambda: store.get(task.key), lambda keys: execute([task], store, workers=1))
     cohort = read_cohort(payload)
     if protocol.labels and sorted(cohort.targets) != sorted(protocol.labels):
         columns = ", ".join(f"label_{name}" for name in protocol.labels)

@@ -17,6 +17,7 @@ from scanproof.data.privacy import site_key
 from scanproof.scaling.definition import Sweep
 from scanproof.scaling.plan import SweepPlan, make_plan
 from scanproof.scaling.results import results_table, searches_table
+from scanproof.study.damage import read_whole
 from scanproof.study.data_plans import SiteData
 from scanproof.study.executor import execute
 from scanproof.study.executors.cluster import Cluster
@@ -25,6 +26,7 @@ from scanproof.study.plan import Task
 from scanproof.study.record import data_hash
 from scanproof.study.remote_store import open_store
 from scanproof.study.store import Store, write_atomically
+from scanproof.tracking.kept import results_kept
 
 _VERSIONS = ("scanproof", "torch", "monai", "numpy", "pandas", "nibabel", "nilearn", "pillow", "mlflow")
 
@@ -100,22 +102,29 @@ def run_sweep(
 
         prepare(tracking_uri, experiment=sweep.name, artifact_root=root / "artifacts")  # errors before the work
     store.sweep()
-    execute(
-        plan.tasks,
-        store,
-        workers=workers,
-        cluster=cluster,
-        wanted=plan.wanted,
-        on_start=on_start,
-        on_done=on_done,
-    )
-    on_stage("writing results")
+    by_key = {task.key: task for task in plan.tasks}
+
+    def compute(damaged: Sequence[str]) -> None:
+        execute(
+            plan.tasks,
+            store,
+            workers=workers,
+            cluster=cluster,
+            wanted=[*plan.wanted, *(by_key[key] for key in damaged)],
+            on_start=on_start,
+            on_done=on_done,
+        )
+
+    def read() -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+        on_stage("writing results")
+        results = results_table(sweep, plan, store)
+        return results, searches_table(plan, store), _lock(sweep, plan, store, results)
+
+    results, searches, lock = read_whole(read, compute)
     folder = output or root / "scaling" / sweep.name
-    results, searches = results_table(sweep, plan, store), searches_table(plan, store)
     write_atomically(folder / "results.parquet", _parquet(results))
     if len(searches):
         write_atomically(folder / "learning_rates.csv", searches.to_csv(index=False).encode())
-    lock = _lock(sweep, plan, store, results)
     lock_file = folder / "scaling.lock.yaml"
     write_atomically(lock_file, yaml.safe_dump(lock, sort_keys=False, allow_unicode=True).encode())
     finished = FinishedSweep(sweep, folder, results, tracking_uri)
@@ -123,15 +132,16 @@ def run_sweep(
         from scanproof.scaling.track import log_sweep
 
         on_stage("logging to MLflow")
-        log_sweep(
-            results,
-            experiment=sweep.name,
-            description=sweep.description,
-            lock=lock,
-            files=[finished.table, lock_file],
-            uri=tracking_uri,
-            artifact_root=root / "artifacts",
-        )
+        with results_kept(tracking_uri, folder):
+            log_sweep(
+                results,
+                experiment=sweep.name,
+                description=sweep.description,
+                lock=lock,
+                files=[finished.table, lock_file],
+                uri=tracking_uri,
+                artifact_root=root / "artifacts",
+            )
     return finished
 
 

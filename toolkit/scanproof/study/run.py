@@ -18,6 +18,7 @@ from scanproof.data.demo.findings import LESION
 from scanproof.data.privacy import site_key
 from scanproof.evaluation.table import check_table, predictions_schema, results_schema
 from scanproof.study import record
+from scanproof.study.damage import read_whole
 from scanproof.study.data_plans import DemoData, SiteData
 from scanproof.study.definition import Study
 from scanproof.study.examples import failure_panels, image_panels
@@ -31,6 +32,7 @@ from scanproof.study.plan import Plan, Task, make_plan
 from scanproof.study.remote_store import open_store
 from scanproof.study.sources import data_notes
 from scanproof.study.store import Store, write_atomically
+from scanproof.tracking.kept import results_kept
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -88,6 +90,7 @@ class Follows:
         sha256: of the protocol.
         departures: what is not as it was frozen, for the lock file.
         decide: gives what the report says of the results, before anything else.
+        keep: writes what was decided beside tables and report, before anything is logged.
     """
 
     name: str
@@ -95,6 +98,7 @@ class Follows:
     sha256: str
     departures: Sequence[str]
     decide: Callable[[Tables], VerdictPanel]
+    keep: Callable[[Tables], object] = lambda tables: None
 
 
 class Tables(NamedTuple):
@@ -196,18 +200,50 @@ def run_study(
         tracking = Tracking(uri=tracking_uri, experiment=study.name)
     store = workspace.store
     store.sweep()
-    execute(
-        plan.tasks,
-        store,
-        workers=workers,
-        cluster=cluster,
-        wanted=plan.wanted,
-        tracking=tracking,
-        on_start=on_start,
-        on_done=on_done,
-    )
+    by_key = {task.key: task for task in plan.tasks}
 
-    on_stage("writing results and report")
+    def compute(damaged: Sequence[str]) -> None:
+        execute(
+            plan.tasks,
+            store,
+            workers=workers,
+            cluster=cluster,
+            wanted=[*plan.wanted, *(by_key[key] for key in damaged)],
+            tracking=tracking,
+            on_start=on_start,
+            on_done=on_done,
+        )
+
+    def write() -> _Written:
+        on_stage("writing results and report")
+        return _write(study, workspace, plan, store, command=command, follows=follows)
+
+    written = read_whole(write, compute)
+    if tracking_uri is not None:
+        on_stage("logging to MLflow")
+        with results_kept(tracking_uri, workspace.folder(study)):
+            _track(tracking_uri, workspace, study, plan, store, written)
+    return Finished(study, workspace.folder(study), written.tables, tracking_uri, experiment_id)
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What was written of a finished study, for MLflow."""
+
+    tables: Tables
+    lock: Mapping[str, Any]
+    figures: Mapping[str, Figure]
+    verdict: VerdictPanel | None
+
+
+def _write(
+    study: Study, workspace: Workspace, plan: Plan, store: Store, *, command: str, follows: Follows | None
+) -> _Written:
+    """Write tables, lock file, figures and report of finished tasks.
+
+    Raises:
+        DamagedEntryError: of what is read; nothing that is half read is written.
+    """
     payload = store.get(plan.result.key)
     results = check_table(payload.tables["results"], results_schema(), name="results.parquet")
     predictions = check_table(payload.tables["predictions"], predictions_schema(), name="predictions.parquet")
@@ -215,26 +251,22 @@ def run_study(
     comparisons, layers = payload.tables["comparisons"], payload.tables["layers"]
     tables = {"results": results, "predictions": predictions, "comparisons": comparisons, "layers": layers}
     files = {f"{name}.parquet": _parquet(table) for name, table in tables.items() if len(table) or name in ALWAYS}
-    for name, data in files.items():
-        write_atomically(folder / name, data)
-    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     claims = store.get(plan.claims.key).tables["claims"] if plan.claims else None
     if claims is not None:
-        data = claims.to_csv(index=False).encode()
-        write_atomically(folder / "claims.csv", data)
-        hashes["claims.csv"] = hashlib.sha256(data).hexdigest()
+        files["claims.csv"] = claims.to_csv(index=False).encode()
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     lock = _lock(study, plan, store, hashes) | _frozen(follows)
-    write_atomically(folder / "study.lock.yaml", yaml.safe_dump(lock, sort_keys=False, allow_unicode=True).encode())
-
-    found = Tables(results, predictions, comparisons, layers, claims)
     panels = image_panels(plan, store) if shows_images(study) else []
+    files["study.lock.yaml"] = yaml.safe_dump(lock, sort_keys=False, allow_unicode=True).encode()
+    for name, data in files.items():
+        write_atomically(folder / name, data)
+    found = Tables(results, predictions, comparisons, layers, claims)
     figures = _figures(folder, found, panels, study)
     verdict = None if follows is None else follows.decide(found)
     _report(folder, study, plan, store, lock, tables=found, panels=panels, command=command, verdict=verdict)
-    if tracking_uri is not None:
-        on_stage("logging to MLflow")
-        _track(tracking_uri, workspace, study, plan, store, lock, found, figures, verdict)
-    return Finished(study, folder, found, tracking_uri, experiment_id)
+    if follows is not None:
+        follows.keep(found)
+    return _Written(found, lock, figures, verdict)
 
 
 def shows_images(study: Study) -> bool:
@@ -391,16 +423,13 @@ def _track(
     study: Study,
     plan: Plan,
     store: Store,
-    lock: Mapping[str, Any],
-    tables: Tables,
-    figures: Mapping[str, Figure],
-    verdict: VerdictPanel | None,
+    written: _Written,
 ) -> None:
     from scanproof.study.register import register_trained
     from scanproof.tracking.model import TrackedStudy
     from scanproof.tracking.study_log import log_study
 
-    folder = workspace.folder(study)
+    folder, lock, tables, verdict = workspace.folder(study), written.lock, written.tables, written.verdict
     tracked = TrackedStudy(
         study=study.name,
         description=study.description,
@@ -411,7 +440,7 @@ def _track(
         definition=lock["definition"],
         lock_file=folder / "study.lock.yaml",
         report=folder / "report.html",
-        figures=figures,
+        figures=written.figures,
         results=tables.results,
         predictions=tables.predictions,
         comparisons=tables.comparisons,

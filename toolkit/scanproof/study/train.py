@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from scanproof.errors import ScanproofError, unknown_name
+from scanproof.study.damage import read_whole
 from scanproof.study.definition import Study
 from scanproof.study.executor import Tracking, compute, execute, keep, missing_tasks, request_for
 from scanproof.study.plan import Plan, Task
 from scanproof.study.record import training_records
 from scanproof.study.run import Workspace, plan_study
 from scanproof.study.store import DamagedEntryError, Store
+from scanproof.tracking.kept import results_kept
 from scanproof.training.processes import Processes
 
 
@@ -87,7 +89,7 @@ def train_study(
 
                 prepare(tracking_uri, experiment=study.name, artifact_root=workspace.root / "artifacts")
                 tracking = Tracking(uri=tracking_uri, experiment=study.name)
-    missing = processes.tell([name for name, task in fits.items() if task.key not in store])
+    missing = processes.tell([name for name, task in fits.items() if not _is_whole(task.key, store)])
     with processes.together():
         if processes.first:
             _bring_inputs(plan, [fits[name] for name in missing], store, on_start=on_start, on_done=on_done)
@@ -105,7 +107,8 @@ def train_study(
             from scanproof.tracking.training import log_training
 
             records = training_records(replace(plan, fits=list(fits.values()), classifiers=[]), store)
-            log_training(records, tracking.uri, experiment=study.name, artifact_root=workspace.root / "artifacts")
+            with results_kept(tracking.uri, store.root):
+                log_training(records, tracking.uri, experiment=study.name, artifact_root=workspace.root / "artifacts")
         return [_trained(name, task.key, store, before=name not in missing) for name, task in fits.items()]
 
 
@@ -159,15 +162,21 @@ def _bring_inputs(
     pending = {task.key: task for key in inputs for task in missing_tasks(behind[key], store)}
     on_start([*pending.values(), *missing])
     for key in inputs:
-        for attempt in range(3):
-            try:
-                execute(behind[key], store, workers=1, on_done=on_done)
-                store.get(key)
-                break
-            except DamagedEntryError:
-                # it was removed, and is computed anew
-                if attempt == 2:
-                    raise
+        _read_whole(behind[key], store, on_done)
+
+
+def _read_whole(tasks: Sequence[Task], store: Store, on_done: Callable[[Task], None]) -> None:
+    """Compute the last of these tasks if it is missing or damaged."""
+    read_whole(lambda: store.get(tasks[-1].key), lambda damaged: execute(tasks, store, workers=1, on_done=on_done))
+
+
+def _is_whole(key: str, store: Store) -> bool:
+    """Whether a result is there and not damaged; if it is, it is removed."""
+    try:
+        store.get(key)
+    except DamagedEntryError:
+        return False
+    return True
 
 
 def _trained(name: str, key: str, store: Store, *, before: bool) -> Trained:

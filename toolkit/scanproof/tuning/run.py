@@ -19,6 +19,7 @@ from scanproof.study.executors.engine import Engine, process_engine
 from scanproof.study.kinds import Needs
 from scanproof.study.remote_store import open_store
 from scanproof.study.store import write_atomically
+from scanproof.tracking.kept import results_kept
 from scanproof.tuning.importance import importances
 from scanproof.tuning.preset_file import preset_text
 from scanproof.tuning.search import Request, Search, make_search, read_samples
@@ -232,17 +233,18 @@ def _write(
     from scanproof.tuning.track import log_search
 
     on_stage("logging to MLflow")
-    log_search(
-        tuned.search,
-        tuned.records,
-        tuned.ranking,
-        importances=tuned.importances,
-        command=tuned.command,
-        lock=tuned.folder / ".mlflow.lock",
-        files=(tuned.preset, tuned.table, tuned.page),
-        uri=tracking_uri,
-        artifact_root=root / "artifacts",
-    )
+    with results_kept(tracking_uri, tuned.folder):
+        log_search(
+            tuned.search,
+            tuned.records,
+            tuned.ranking,
+            importances=tuned.importances,
+            command=tuned.command,
+            lock=tuned.folder / ".mlflow.lock",
+            files=(tuned.preset, tuned.table, tuned.page),
+            uri=tracking_uri,
+            artifact_root=root / "artifacts",
+        )
     return replace(tuned, tracking_uri=tracking_uri)
 
 
