@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from scanproof.tracking.experiment import prepare
 from scanproof.tracking.handler import TrainingHandler
 from scanproof.tracking.model import TrackedStudy, TrainingRecord
 from scanproof.tracking.training import log_training, training_handler
-from scanproof.tracking.uri import ENVIRONMENT
+from scanproof.tracking.uri import ENVIRONMENT, sqlite_path
 from scanproof.training.engine import TrainingOptions, train
 from scanproof.training.scores import ValidationLoss
 
@@ -165,6 +167,28 @@ def test_training_goes_on_without_mlflow(uri: str, caplog: pytest.LogCaptureFixt
     assert said[0].startswith("training resnet18/group/seed 2 goes on without MLflow: ")
 
 
+def test_training_goes_on_while_another_program_locks_the_database(
+    uri: str, caplog: pytest.LogCaptureFixture, record: TrainingRecord
+) -> None:
+    trainer, _ = make_trainer(epochs=3)
+    handler = handler_for(uri, record.key)
+    handler.attach(trainer)
+    path = sqlite_path(uri)
+    assert path is not None
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        trainer.add_event_handler(Events.EPOCH_STARTED(once=2), lambda: other.execute("BEGIN EXCLUSIVE"))
+        trainer.run()
+    assert trainer.state.epoch == 3
+    assert handler.broken
+    said = [entry.getMessage() for entry in caplog.records if entry.name.startswith("scanproof")]
+    assert len(said) == 1
+    assert "goes on without MLflow" in said[0]
+    # what was half logged is replaced by the whole curve when the study is logged
+    log_training([record], uri, experiment="knees")
+    (run,) = runs_of(uri, record.key)
+    assert steps(uri, run, "auroc") == {2: 0.8, 3: 0.9}
+
+
 def test_training_starts_without_mlflow(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "mlflow.db").write_text("no database " * 100)
     handler = handler_for(f"sqlite:///{tmp_path}/mlflow.db")
@@ -260,16 +284,21 @@ def test_live_training_is_not_logged_again_but_gets_its_hash(uri: str, record: T
     assert run.data.metrics.keys() == {"train_loss"}
 
 
-def test_open_runs_of_a_killed_training_are_closed(uri: str, record: TrainingRecord) -> None:
+def test_what_killed_trainings_left_is_deleted(uri: str, record: TrainingRecord) -> None:
+    """An open run, one that was closed, and a whole one of a process that died before it could store its result."""
     experiment_id = prepare(uri, experiment="knees")
     tags = {"scanproof.kind": "training", "scanproof.task": record.key}
     with connect(uri) as client:
-        first = client.create_run(experiment_id, tags=tags).info.run_id
+        left = [client.create_run(experiment_id, tags=tags).info.run_id for _ in range(4)]
+        for run_id, status in zip(left[1:], ("KILLED", "FINISHED", "FINISHED"), strict=True):
+            client.set_terminated(run_id, status)
     logged = log_training([record], uri, experiment="knees")
-    assert {run.info.run_id: run.info.status for run in runs_of(uri, record.key)} == {
-        first: "KILLED",
-        logged[record.key]: "FINISHED",
-    }
+    assert logged[record.key] in left[2:]
+    (run,) = runs_of(uri, record.key)
+    assert (run.info.run_id, run.info.status) == (logged[record.key], "FINISHED")
+    assert log_training([record], uri, experiment="knees") == logged
+    with connect(uri) as client:
+        assert {client.get_run(run_id).info.status for run_id in left} == {"FAILED", "KILLED", "FINISHED"}
 
 
 def test_open_run_of_a_killed_training_is_closed_when_it_starts_again(uri: str) -> None:

@@ -115,9 +115,11 @@ def _create_version(client: MlflowClient, new: NewVersion, *, experiment_id: str
     """Store the files as a model of the training's run, and register that."""
     from mlflow.entities import LoggedModelOutput
 
+    name = new.name.replace(".", "_")  # MLflow refuses dots here alone
+    _discard_unregistered(client, experiment_id, name=name, run_id=run_id)
     logged = client.create_logged_model(
         experiment_id,
-        name=new.name.replace(".", "_"),  # MLflow refuses dots here alone
+        name=name,
         source_run_id=run_id,
         tags={**new.tags, "mlflow.note.content": new.description},
         params=dict(new.params),
@@ -127,6 +129,7 @@ def _create_version(client: MlflowClient, new: NewVersion, *, experiment_id: str
         with environment(MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false"):
             client.log_model_artifacts(logged.model_id, str(new.folder))
         client.finalize_logged_model(logged.model_id, "READY")
+        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, 0)])
         version = client.create_model_version(
             new.name,
             source=logged.artifact_location,
@@ -139,7 +142,14 @@ def _create_version(client: MlflowClient, new: NewVersion, *, experiment_id: str
         with suppress(Exception):  # the first error tells more than that what it left could not be removed either
             client.delete_logged_model(logged.model_id)
         raise
-    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, 0)])
     number = f'[{{"name": "{new.name}", "version": {int(version.version)}}}]'
     client.set_logged_model_tags(logged.model_id, {_VERSIONS: number})
     return read_version(client, version)
+
+
+def _discard_unregistered(client: MlflowClient, experiment_id: str, *, name: str, run_id: str) -> None:
+    """Delete what a killed process has stored of a run's model and not registered."""
+    found = client.search_logged_models([experiment_id], filter_string=f"name = '{name}'")
+    for model in found:
+        if model.source_run_id == run_id and _VERSIONS not in model.tags:
+            client.delete_logged_model(model.model_id)

@@ -13,7 +13,7 @@ from scanproof.tracking.experiment import prepare
 from scanproof.tracking.metrics import Point, part
 from scanproof.tracking.model import TrainingRecord
 from scanproof.tracking.params import flatten
-from scanproof.tracking.runs import KIND, TASK, find_runs, log_params, log_points, open_run
+from scanproof.tracking.runs import KIND, TASK, discard, find_runs, log_params, log_points, open_run
 from scanproof.tracking.uri import check_uri
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def log_training(
 ) -> dict[str, str]:
     """Log every training that has no finished run yet, e.g. because its result came from the store.
 
-    A run that a killed training left open is closed as ``KILLED``. A run that was logged live gets the hash of its
-    model, which is known only afterwards.
+    What killed or broken trainings left is deleted, as MLflow deletes: until ``mlflow gc``. A run that was logged live
+    gets the hash of its model, which is known only afterwards.
 
     Args:
         records: the trainings.
@@ -88,13 +88,11 @@ def log_records(client: MlflowClient, experiment_id: str, records: Sequence[Trai
     found = find_runs(client, experiment_id, {KIND: "training"}) if records else []
     logged: dict[str, str] = {}
     for record in records:
-        runs = [run for run in found if run.data.tags.get(TASK) == record.key]
-        for run in runs:
-            if run.info.status == "RUNNING":
-                client.set_terminated(run.info.run_id, "KILLED")
-        finished = next((run for run in runs if run.info.status == "FINISHED"), None)
         if record.key in logged:
             continue
+        runs = [run for run in found if run.data.tags.get(TASK) == record.key]
+        finished = next((run for run in runs if run.info.status == "FINISHED"), None)
+        discard(client, [run for run in runs if run is not finished])
         if finished is None:
             logged[record.key] = _log_record(client, experiment_id, record)
             continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,11 +103,12 @@ def _search_run(client: MlflowClient, experiment_id: str, search: Search) -> Ite
         run_id = str(found[0].info.run_id)
     else:
         run_id = str(create_run(client, experiment_id, name=search.name, tags=tags).info.run_id)
-        log_params(client, run_id, flatten(search.definition()))
     try:
+        log_params(client, run_id, flatten(search.definition()))  # which a killed process may have left out
         yield run_id
     except BaseException:
-        client.set_terminated(run_id, "FAILED")
+        with suppress(Exception):  # the first error tells more than that its run could not be marked either
+            client.set_terminated(run_id, "FAILED")
         raise
     client.set_terminated(run_id, "FINISHED")
 
