@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 WHEELHOUSE := build/wheelhouse
 
 .PHONY: help wheelhouse install-offline demo test acceptance lint audit bench bench-transforms bench-gleam \
-	bench-statistics bench-ray bench-untrained atlas ui picture schema browser postgresql clean
+	bench-statistics bench-ray bench-kill bench-untrained atlas ui picture schema browser postgresql clean
 
 help:
 	@echo "make wheelhouse  fetch scanproof and all it needs into $(WHEELHOUSE), for a machine without internet"
@@ -23,6 +23,7 @@ help:
 	@echo "make bench-gleam       memory and step time of the ways to train an unrolled network"
 	@echo "make bench-statistics  metrics of bootstrap resamples against a loop over scikit-learn"
 	@echo "make bench-ray  a Ray cluster against processes of this machine, on tasks that do almost nothing"
+	@echo "make bench-kill        runs killed at random moments and started again, against undisturbed ones"
 	@echo "make atlas       measure and picture every artifact at every severity into studies/artifacts/results"
 	@echo "make ui          open MLflow on the results, http://127.0.0.1:5000"
 	@echo "make picture     copy the demo's overview into studies/demo/results"
@@ -89,6 +90,9 @@ bench-statistics: $(STAMP)
 
 bench-ray: $(STAMP)
 	$(BIN)/python tests/benchmarks/bench_ray.py --json build/bench/ray.json
+
+bench-kill: $(STAMP)
+	$(BIN)/python tests/benchmarks/kill_study.py --json build/bench/kills.json
 
 bench-untrained: $(STAMP)
 	$(BIN)/python tests/benchmarks/bench_untrained.py --json build/bench/untrained.json

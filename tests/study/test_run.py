@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
@@ -16,6 +15,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from killing import Moment, Running, entries, inventory
 from scanproof.data.demo.generator import demo_cohort
 from scanproof.errors import ScanproofError
 from scanproof.evaluation.table import check_table, predictions_schema, results_schema
@@ -173,31 +173,35 @@ def test_another_shift_trains_nothing(finished: Path, small: dict) -> None:
     assert counter.done.count("reconstruct") == 4
 
 
-@pytest.mark.parametrize("seconds", [2.0, 5.0])
-def test_killed_and_run_again_redoes_only_what_was_unfinished(
-    finished: Path, output: Path, tmp_path: Path, seconds: float
-) -> None:
-    """SIGKILL to the main process a while after the first task was stored; its workers must end, too."""
-    command = [sys.executable, "-m", "scanproof", "run", str(finished / "small.yaml"), "-j", "2", "--no-tracking"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    store = tmp_path / "mlruns" / "store"
-    while process.poll() is None and not list(store.glob("??/*")):
-        time.sleep(0.05)
-    time.sleep(seconds)
-    children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=False).stdout
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    deadline = time.monotonic() + 60
-    while any(Path(f"/proc/{child}/stat").exists() for child in children.split()) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not any(Path(f"/proc/{child}/stat").exists() for child in children.split())
-    kept = {path.parent.name: path.stat().st_mtime_ns for path in store.glob("??/*/entry.json")}
-    assert kept
-    counter = Counter()
-    counter.run(finished / "small.yaml", tmp_path / "mlruns")
-    assert len(counter.done) == 100 - len(kept)
-    assert tables(tmp_path / "mlruns" / "studies" / "small") == tables(output)
-    assert all(next(store.glob(f"??/{k}/entry.json")).stat().st_mtime_ns == t for k, t in kept.items())
+def test_killed_again_and_again_redoes_only_what_was_unfinished(finished: Path, output: Path, tmp_path: Path) -> None:
+    """SIGKILL in the start-up, twice while tasks run, while results are written and while they are logged.
+
+    ``make bench-kill`` does so at more moments, and with other commands.
+    """
+    root, kept = tmp_path / "mlruns", {}
+    moments = (
+        Moment("reading data", 0.5),
+        Moment(15, 0.2),
+        Moment(60, 0.4, "all"),
+        Moment("writing results", 0.3),
+        Moment("logging to MLflow", 2.0),
+    )
+    for moment in moments:
+        running = Running(["run", finished / "small.yaml", "-j", 2], tmp_path)
+        assert running.reach(moment, root / "store"), running.text
+        assert running.kill(moment.whom) is not None, "a worker has outlived its run"
+        found = entries(root / "store")
+        assert {key: found.get(key) for key in kept} == kept
+        kept = found
+    assert len(kept) == 100
+    last = Running(["run", finished / "small.yaml", "-j", 2], tmp_path)
+    assert last.finish() == 0, last.text
+    assert "nothing to compute" in last.text
+    assert entries(root / "store") == kept
+    assert tables(root / "studies" / "small") == tables(output)
+    lock = "study.lock.yaml"
+    assert (root / "studies" / "small" / lock).read_bytes() == (output / lock).read_bytes()
+    assert inventory(root / "mlflow.db") == inventory(finished / "mlruns" / "mlflow.db")
 
 
 def test_interrupted_says_what_is_kept(finished: Path, tmp_path: Path) -> None:

@@ -20,7 +20,6 @@ import pandas as pd
 from scanproof.errors import ScanproofError
 from scanproof.study.executors.beacon import beacon
 
-
 #: errors of a file system that mean that an entry is not whole; others may pass, and cost no finished result
 _DAMAGE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EIO)
 #: of the files of entries
