@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import stat
+import time
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,20 @@ def test_processes_may_store_the_same_entries_at_once(tmp_path: Path) -> None:
         assert process.exitcode == 0
     for i in range(20):
         assert (Store(tmp_path / "s").get(f"{i:064x}").arrays["x"] == i).all()
+
+
+def test_sweeps_what_was_left_long_ago_and_nothing_that_is_written_to(store: Store) -> None:
+    left, written = store.scratch(), store.scratch()
+    (left / "kspace.npy").write_bytes(b"x")
+    (written / "kspace.npy").write_bytes(b"x")
+    old = time.time() - 2 * 86_400
+    for path in (left / "kspace.npy", left, written):
+        os.utime(path, (old, old))
+    store.sweep()
+    assert not left.exists()
+    assert (written / "kspace.npy").is_file()
+    store.clear_scratch()
+    assert not written.exists()
 
 
 def test_files_are_replaced_whole(tmp_path: Path) -> None:
