@@ -90,7 +90,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_study_goes_on_when_there_is_room_again(disk: Disk, elsewhere: Path) -> None:
     """Where it stops depends on the size: at a result in the store, at a table, at the report."""
     expected, kept, stopped = run(elsewhere), 0, set()
-    for kilobytes in range(32, 100_000, 48):
+    for kilobytes in (48, 96, 144, 300, 3000, 50_000):
         disk.resize(kilobytes)
         try:
             found = run(disk.path)
