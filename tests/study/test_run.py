@@ -164,6 +164,24 @@ def test_again_computes_nothing_and_gives_the_same(finished: Path, output: Path)
     assert tables(output) == before
 
 
+def test_again_writes_nothing_that_is_whole(finished: Path, output: Path) -> None:
+    written = {path: path.stat().st_mtime_ns for path in output.rglob("*") if path.is_file()}
+    before, counter = tables(output), Counter()
+    again = counter.run(finished / "small.yaml", finished / "mlruns")
+    assert {path: path.stat().st_mtime_ns for path in output.rglob("*") if path.is_file()} == written
+    assert again.tables.claims is not None
+    pd.testing.assert_frame_equal(again.claims, again.tables.claims)
+    whole = again.results[again.results["case"].isna()].reset_index(drop=True)
+    assert again.summary["value"].tolist() == whole["value"].tolist()
+
+    for name in (TABLES[0], "report.html"):
+        (output / name).write_bytes((output / name).read_bytes()[:-1])
+    counter.run(finished / "small.yaml", finished / "mlruns")
+    assert tables(output) == before
+    assert (output / "report.html").stat().st_mtime_ns > written[output / "report.html"]
+    assert counter.done == []
+
+
 def test_another_shift_trains_nothing(finished: Path, small: dict) -> None:
     small["shifts"][0] = {"name": "bias_field", "severities": [2]}
     (finished / "other.yaml").write_text(yaml.safe_dump({**small, "name": "other"}))

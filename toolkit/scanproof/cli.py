@@ -29,7 +29,7 @@ from scanproof.commands.scaling import app as scaling_app
 from scanproof.errors import ScanproofError, disk_error
 
 if TYPE_CHECKING:
-    from scanproof.study.run import Finished
+    from scanproof.study.finished import Finished
 
 app = typer.Typer(
     help="How far can an MR reconstruction and classification chain be trusted?",
@@ -543,9 +543,9 @@ def _summarise(finished: Finished, *, root: Path) -> None:
     from scanproof.tracking.views import FIRST
 
     console = Console()
-    console.print(summary_table(finished.results))
-    if finished.tables.claims is not None:
-        console.print(claims_table(finished.tables.claims))
+    console.print(summary_table(finished.summary))
+    if finished.claims is not None:
+        console.print(claims_table(finished.claims))
 
     def line(what: str, value: object) -> None:
         console.print(f"{what:<8} {value}", soft_wrap=True, highlight=False, markup=False)

@@ -22,11 +22,12 @@ from scanproof.study.damage import read_whole
 from scanproof.study.definition import Study
 from scanproof.study.executor import execute
 from scanproof.study.executors.cluster import Cluster
+from scanproof.study.finished import Finished, Tables
 from scanproof.study.given_points import given_points
 from scanproof.study.model_source import ModelSource
 from scanproof.study.plan import Plan, Task
 from scanproof.study.record import data_hash
-from scanproof.study.run import Finished, Follows, Tables, Workspace, plan_study, run_study
+from scanproof.study.run import Follows, Workspace, plan_study, run_study
 from scanproof.study.store import Store
 from scanproof.study.tasks.cohort import read_cohort
 

@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -126,22 +126,25 @@ class RemoteStore(Store):
                 return False
         return True
 
-    def snapshot(self) -> Container[str]:
-        """Keys of all entries, from one listing."""
+    def present(self, keys: Iterable[str]) -> set[str]:
+        """Which of these keys are stored; many are looked up in one listing."""
+        asked = set(keys)
+        if len(asked) <= _MANY:
+            return {key for key in asked if key in self}
         files, path = self._connection
         with self._reached():
             try:
                 found = files.find(f"{path}/entries")
             except FileNotFoundError:
-                return frozenset()
-        return frozenset(name.rpartition("/")[2].removesuffix(".json") for name in found)
+                return set()
+        return asked.intersection(name.rpartition("/")[2].removesuffix(".json") for name in found)
 
     def publish(self, keys: Sequence[str]) -> None:
         """Send entries that are whole here and are not there."""
-        here = [key for key in keys if key in self._copies]
-        there = self.snapshot() if len(here) > _MANY else self
-        for key in here:
-            if key not in there:
+        here = self._copies.present(keys)
+        there = self.present(here)
+        for key in keys:
+            if key in here and key not in there:
                 try:
                     self._copies.get(key)
                 except DamagedEntryError:
@@ -174,9 +177,7 @@ class RemoteStore(Store):
             return self._copies.get(key)
         except DamagedEntryError as error:
             self.remove(key)
-            raise DamagedEntryError(
-                "stored result must be intact; it was removed", file=f"{self.url}: {key}", value=error.value
-            ) from None
+            raise DamagedEntryError(f"{self.url}: {key}", entry=key, found=str(error.value)) from None
 
     def remove(self, key: str) -> None:
         """Forget an entry, here and there. Its files stay: others may have the same, and storing writes them anew."""
@@ -217,7 +218,7 @@ class RemoteStore(Store):
                 files.get([f"{path}/files/{one}" for one in hashes.values()], [str(partial / name) for name in hashes])
             except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError) as error:
                 shutil.rmtree(partial, ignore_errors=True)
-                raise DamagedEntryError("stored result must be intact", file=self.url, value=str(error)) from None
+                raise DamagedEntryError(self.url, entry=key, found=str(error)) from None
             except BaseException:
                 shutil.rmtree(partial, ignore_errors=True)
                 raise

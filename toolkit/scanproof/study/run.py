@@ -9,29 +9,30 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import yaml
 
 from scanproof.data.demo.findings import LESION
 from scanproof.data.privacy import site_key
-from scanproof.evaluation.table import check_table, predictions_schema, results_schema
 from scanproof.study import record
 from scanproof.study.damage import read_whole
 from scanproof.study.data_plans import DemoData, SiteData
 from scanproof.study.definition import Study
 from scanproof.study.examples import failure_panels, image_panels
-from scanproof.study.executor import Tracking, execute
+from scanproof.study.executor import Tracking, execute, missing_tasks
 from scanproof.study.executors.cluster import Cluster
 from scanproof.study.external_plan import EXTERNAL_KEYS
 from scanproof.study.fingerprint import code_version, library_versions
+from scanproof.study.finished import Finished, Tables, read_claims, read_tables
 from scanproof.study.model_notes import model_notes, other_models, other_notes, trusted_models
 from scanproof.study.model_source import is_registered
 from scanproof.study.plan import Plan, Task, make_plan
 from scanproof.study.remote_store import open_store
 from scanproof.study.sources import data_notes
-from scanproof.study.store import Store, write_atomically
+from scanproof.study.store import DamagedEntryError, Store, write_atomically
+from scanproof.study.written import Logged, Written, hash_files, hash_inputs, hash_uri, read_written
 from scanproof.tracking.kept import results_kept
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ _VERSIONS = (
     "pillow",
     "mlflow",
 )
+#: what report and figures look like depends on them, results do not
+_DRAWING = ("matplotlib", "plotly", "jinja2")
 
 
 @dataclass(frozen=True)
@@ -101,54 +104,6 @@ class Follows:
     keep: Callable[[Tables], object] = lambda tables: None
 
 
-class Tables(NamedTuple):
-    """The tables of a study; ``claims`` only where it makes any.
-
-    ``comparisons`` are those of normalizations (:mod:`scanproof.evaluation.comparisons`), ``layers`` how far the layers
-    of classifiers drift; both are empty in a study without classification.
-    """
-
-    results: pd.DataFrame
-    predictions: pd.DataFrame
-    comparisons: pd.DataFrame
-    layers: pd.DataFrame
-    claims: pd.DataFrame | None
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A finished study.
-
-    Args:
-        study: the definition.
-        folder: where results, lock file, figures and report lie.
-        tables: what was found.
-        tracking_uri: where it is tracked; None without tracking.
-        experiment_id: id of its MLflow experiment.
-    """
-
-    study: Study
-    folder: Path
-    tables: Tables
-    tracking_uri: str | None
-    experiment_id: str | None = None
-
-    @property
-    def results(self) -> pd.DataFrame:
-        """The results table."""
-        return self.tables.results
-
-    @property
-    def predictions(self) -> pd.DataFrame:
-        """The predictions table."""
-        return self.tables.predictions
-
-    @property
-    def report(self) -> Path:
-        """The HTML report."""
-        return self.folder / "report.html"
-
-
 def plan_study(study: Study, workspace: Workspace) -> Plan:
     """The plan of a study in a workspace."""
     key = site_key(workspace.root / "site.key") if isinstance(study.data, SiteData) else b""
@@ -186,7 +141,13 @@ def run_study(
         ScanproofError: wrong input. Finished tasks are kept and found again by the next run.
     """
     on_stage("reading data and planning")
-    plan = plan_study(study, workspace)
+    plan, store, folder = plan_study(study, workspace), workspace.store, workspace.folder(study)
+    inputs = _inputs(study, plan, follows)
+    there = _still_there(study, plan, store, folder, inputs=inputs, tracking_uri=tracking_uri, follows=follows)
+    if there is not None:
+        on_start([])
+        on_stage("results and report are there, written from the same")
+        return there
     if other_models(study):
         from scanproof.study.dry_run import try_models
 
@@ -198,7 +159,6 @@ def run_study(
 
         experiment_id = prepare(tracking_uri, experiment=study.name, artifact_root=workspace.root / "artifacts")
         tracking = Tracking(uri=tracking_uri, experiment=study.name)
-    store = workspace.store
     store.sweep()
     by_key = {task.key: task for task in plan.tasks}
 
@@ -214,59 +174,101 @@ def run_study(
             on_done=on_done,
         )
 
-    def write() -> _Written:
+    def write() -> _Output:
         on_stage("writing results and report")
         return _write(study, workspace, plan, store, command=command, follows=follows)
 
-    written = read_whole(write, compute)
+    output, logged = read_whole(write, compute), None
     if tracking_uri is not None:
         on_stage("logging to MLflow")
-        with results_kept(tracking_uri, workspace.folder(study)):
-            _track(tracking_uri, workspace, study, plan, store, written)
-    return Finished(study, workspace.folder(study), written.tables, tracking_uri, experiment_id)
+        with results_kept(tracking_uri, folder):
+            runs = _track(tracking_uri, workspace, study, plan, store, output)
+        logged = Logged(hash_uri(tracking_uri), str(experiment_id), runs)
+    Written(inputs, output.files, logged).write(folder)
+    found = output.tables
+    return Finished(study, folder, found.claims, lambda: found, tracking_uri, experiment_id)
+
+
+def _inputs(study: Study, plan: Plan, follows: Follows | None) -> str:
+    """Hash of all that the files of a study are made from."""
+    return hash_inputs(
+        {
+            "wanted": [task.key for task in plan.wanted],
+            "definition": public_definition(study),
+            "images": shows_images(study),
+            "notes": [*data_notes(study), *model_notes(study), *other_notes(study)],
+            "trusted": trusted_models(study),
+            "code": code_version(),
+            "versions": library_versions(*_VERSIONS, *_DRAWING),
+            **_frozen(follows),
+        }
+    )
+
+
+def _still_there(
+    study: Study,
+    plan: Plan,
+    store: Store,
+    folder: Path,
+    *,
+    inputs: str,
+    tracking_uri: str | None,
+    follows: Follows | None,
+) -> Finished | None:
+    """The study as the last run left it, if a run would write and log the same."""
+    written = read_written(folder)
+    if written is None or written.inputs != inputs or missing_tasks(plan.tasks, store, wanted=plan.wanted):
+        return None
+    if not written.is_whole(folder) or not (tracking_uri is None or written.is_logged(tracking_uri)):
+        return None
+    try:
+        claims = read_claims(plan, store)
+        store.get(plan.result.key)
+        if follows is not None:
+            follows.keep(read_tables(plan, store))
+    except DamagedEntryError:  # it was removed, and is computed again
+        return None
+    experiment_id = written.logged.experiment_id if tracking_uri is not None and written.logged else None
+    return Finished(study, folder, claims, lambda: read_tables(plan, store), tracking_uri, experiment_id)
 
 
 @dataclass(frozen=True)
-class _Written:
-    """What was written of a finished study, for MLflow."""
+class _Output:
+    """What was written of a finished study, for MLflow; ``files`` are its files by name, with their hashes."""
 
     tables: Tables
     lock: Mapping[str, Any]
     figures: Mapping[str, Figure]
     verdict: VerdictPanel | None
+    files: Mapping[str, str]
 
 
 def _write(
     study: Study, workspace: Workspace, plan: Plan, store: Store, *, command: str, follows: Follows | None
-) -> _Written:
+) -> _Output:
     """Write tables, lock file, figures and report of finished tasks.
 
     Raises:
         DamagedEntryError: of what is read; nothing that is half read is written.
     """
-    payload = store.get(plan.result.key)
-    results = check_table(payload.tables["results"], results_schema(), name="results.parquet")
-    predictions = check_table(payload.tables["predictions"], predictions_schema(), name="predictions.parquet")
-    folder = workspace.folder(study)
-    comparisons, layers = payload.tables["comparisons"], payload.tables["layers"]
-    tables = {"results": results, "predictions": predictions, "comparisons": comparisons, "layers": layers}
+    folder, found = workspace.folder(study), read_tables(plan, store)
+    tables = {name: getattr(found, name) for name in ("results", "predictions", "comparisons", "layers")}
     files = {f"{name}.parquet": _parquet(table) for name, table in tables.items() if len(table) or name in ALWAYS}
-    claims = store.get(plan.claims.key).tables["claims"] if plan.claims else None
-    if claims is not None:
-        files["claims.csv"] = claims.to_csv(index=False).encode()
+    if found.claims is not None:
+        files["claims.csv"] = found.claims.to_csv(index=False).encode()
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     lock = _lock(study, plan, store, hashes) | _frozen(follows)
     panels = image_panels(plan, store) if shows_images(study) else []
     files["study.lock.yaml"] = yaml.safe_dump(lock, sort_keys=False, allow_unicode=True).encode()
     for name, data in files.items():
         write_atomically(folder / name, data)
-    found = Tables(results, predictions, comparisons, layers, claims)
     figures = _figures(folder, found, panels, study)
     verdict = None if follows is None else follows.decide(found)
     _report(folder, study, plan, store, lock, tables=found, panels=panels, command=command, verdict=verdict)
     if follows is not None:
         follows.keep(found)
-    return _Written(found, lock, figures, verdict)
+    names = [*files, "report.html", *(f"figures/{name}.png" for name in figures)]
+    return _Output(found, lock, figures, verdict, hash_files(folder, names))
 
 
 def shows_images(study: Study) -> bool:
@@ -423,13 +425,14 @@ def _track(
     study: Study,
     plan: Plan,
     store: Store,
-    written: _Written,
-) -> None:
+    output: _Output,
+) -> list[str]:
+    """Log to MLflow; returns the ids of the sites' runs."""
     from scanproof.study.register import register_trained
     from scanproof.tracking.model import TrackedStudy
     from scanproof.tracking.study_log import log_study
 
-    folder, lock, tables, verdict = workspace.folder(study), written.lock, written.tables, written.verdict
+    folder, lock, tables, verdict = workspace.folder(study), output.lock, output.tables, output.verdict
     tracked = TrackedStudy(
         study=study.name,
         description=study.description,
@@ -440,7 +443,7 @@ def _track(
         definition=lock["definition"],
         lock_file=folder / "study.lock.yaml",
         report=folder / "report.html",
-        figures=written.figures,
+        figures=output.figures,
         results=tables.results,
         predictions=tables.predictions,
         comparisons=tables.comparisons,
@@ -453,5 +456,6 @@ def _track(
         protocol_sha256=lock.get("protocol", {}).get("sha256"),
         tags={} if verdict is None else {"verdict": verdict.verdict, "protocol_version": lock["protocol"]["version"]},
     )
-    log_study(tracked, uri=uri, artifact_root=workspace.root / "artifacts")
+    runs = log_study(tracked, uri=uri, artifact_root=workspace.root / "artifacts")
     register_trained(study, workspace, plan, uri=uri)
+    return list(runs.values())
