@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import hashlib
+import json
+import pickle
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,7 @@ from scanproof.study.executor import count_by_kind, missing_tasks
 from scanproof.study.fingerprint import code_fingerprint, code_version
 from scanproof.study.kinds import KINDS
 from scanproof.study.load import load_study
-from scanproof.study.plan import Plan, make_plan
+from scanproof.study.plan import Plan, Task, make_plan
 from scanproof.study.record import training_name
 from scanproof.study.store import Payload, Store
 
@@ -40,6 +43,24 @@ def test_counts_by_hand(planned) -> None:
         "evaluate": 1,
         "judge": 0,
     }
+
+
+def test_keys_are_hashes_of_plain_json(planned, small, claims) -> None:
+    """As they were from the first version on: what users have stored stays valid."""
+    small["classification"][0]["norms"] = ["batch", "batch_site"]
+    for task in planned(classification=small["classification"], claims=claims).tasks:
+        content = {
+            "kind": task.kind,
+            "params": task.params,
+            "inputs": {role: [child.key for child in tasks] for role, tasks in task.inputs.items()},
+            "code": code_fingerprint(task.kind),
+        }
+        assert task.key == hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    odd = Task("judge", {"text": 'ä "quoted"', "a": [1.5, None]}, {"b": (), "a": (task, task)})
+    content |= {"kind": "judge", "params": odd.params, "inputs": {"b": [], "a": [task.key, task.key]}}
+    content["code"] = code_fingerprint("judge")
+    assert odd.key == hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    assert pickle.loads(pickle.dumps(odd)).key == odd.key  # noqa: S301
 
 
 def test_inputs_stand_before_readers_and_each_task_once(planned) -> None:

@@ -42,6 +42,16 @@ def test_gives_back_what_was_stored(store: Store) -> None:
     assert "cd" + KEY[2:] not in store
 
 
+def test_many_are_asked_for_at_once(store: Store) -> None:
+    alike = [f"ab{number:062x}" for number in range(1, 9)]
+    for key in alike[::2]:
+        store.put(key, Payload(), task={})
+    others = ["ab" + "f" * 62, "cd" + KEY[2:], *(f"ef{number:062x}" for number in range(9))]
+    assert store.present([*alike, *others, KEY]) == {*alike[::2], KEY}
+    assert store.present([*others[:2], KEY]) == {KEY}
+    assert Store(store.root / "none").present([*alike, KEY]) == set()
+
+
 def test_nothing_partial_is_left(store: Store) -> None:
     assert list((store.root / "partial").iterdir()) == []
 

@@ -184,7 +184,8 @@ def plan(
         for tried in try_models(definition):
             print(tried)
     planned = plan_study(definition, workspace)
-    tasks, present = planned.tasks, workspace.store.snapshot()
+    tasks, store = planned.tasks, workspace.store
+    present = store.present(task.key for task in tasks)
     cached = count_by_kind(task for task in tasks if task.key in present)
     to_run = count_by_kind(missing_tasks(tasks, workspace.store, wanted=planned.wanted))
     table = Table(title=f"Plan of {definition.name}", caption="“to run” leaves out what only finished tasks need")

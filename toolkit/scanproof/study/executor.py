@@ -41,15 +41,15 @@ def missing_tasks(tasks: Sequence[Task], store: Store, *, wanted: Sequence[Task]
         store: finished tasks are found there.
         wanted: those whose results will be read; the last one without.
     """
-    needed: dict[str, Task] = {}
-    stack = list(wanted) or [tasks[-1]]
-    present = store.snapshot()
-    while stack:
-        task = stack.pop()
-        if task.key in needed or task.key in present:
-            continue
-        needed[task.key] = task
-        stack.extend(child for children in task.inputs.values() for child in children)
+    needed: set[str] = set()
+    asked: set[str] = set()
+    level = list(wanted) or [tasks[-1]]
+    while level:
+        fresh = {task.key: task for task in level if task.key not in asked}
+        asked.update(fresh)
+        missing = fresh.keys() - store.present(fresh)
+        needed |= missing
+        level = [child for key in missing for children in fresh[key].inputs.values() for child in children]
     return [task for task in tasks if task.key in needed]
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
+from typing import Any
 
 from scanproof.classification.norms import Norm, training_norm
 from scanproof.errors import ScanproofError, unknown_name
@@ -24,8 +27,23 @@ from scanproof.study.given_points import check_targets, given_points
 from scanproof.study.sources import CohortSource, cohort_sources
 from scanproof.transforms import SHIFTS
 
+_encode = json.JSONEncoder(sort_keys=True).encode  # what json.dumps builds anew at every call
 
-@dataclass(frozen=True)
+
+class Shared(dict[str, object]):
+    """Parameters that many tasks have in common: their JSON is made once."""
+
+    @cached_property
+    def text(self) -> str:
+        """As JSON."""
+        return _encode(self)
+
+
+#: a study may have millions of tasks, most of them without ``local`` values
+_NOTHING: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """A pure function call: what to do, with which parameters, on the results of which tasks.
 
@@ -38,19 +56,20 @@ class Task:
 
     kind: str
     params: Mapping[str, object]
-    inputs: Mapping[str, tuple[Task, ...]] = field(default_factory=dict)
-    local: Mapping[str, object] = field(default_factory=dict)
+    inputs: Mapping[str, tuple[Task, ...]] = field(default_factory=lambda: _NOTHING)
+    local: Mapping[str, object] = field(default_factory=lambda: _NOTHING)
+    _key: str = field(default="", init=False, repr=False, compare=False)
 
-    @cached_property
+    @property
     def key(self) -> str:
         """SHA-256 over kind, parameters, the inputs' keys and the code behind the kind."""
-        content = {
-            "kind": self.kind,
-            "params": self.params,
-            "inputs": {role: [task.key for task in tasks] for role, tasks in self.inputs.items()},
-            "code": code_fingerprint(self.kind),
-        }
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        if not self._key:
+            before, after = _around_inputs(self.kind)
+            inputs = ", ".join(_role(name, tasks) for name, tasks in sorted(self.inputs.items()))
+            params = self.params.text if isinstance(self.params, Shared) else _encode(self.params)
+            content = f"{before}{inputs}{after}{params}}}"
+            object.__setattr__(self, "_key", hashlib.sha256(content.encode()).hexdigest())
+        return self._key
 
     @property
     def input_keys(self) -> dict[str, list[str]]:
@@ -63,6 +82,17 @@ class Task:
         paths = self.local.get("paths")
         several = paths.values() if isinstance(paths, Mapping) else ()
         return [str(path) for path in (*several, self.local.get("path"), self.local.get("folder")) if path]
+
+
+@cache
+def _around_inputs(kind: str) -> tuple[str, str]:
+    """What stands before and behind the inputs in the JSON of a task: an object with its keys in order."""
+    return f'{{"code": {_encode(code_fingerprint(kind))}, "inputs": {{', f'}}, "kind": {_encode(kind)}, "params": '
+
+
+def _role(name: str, tasks: Sequence[Task]) -> str:
+    keys = '", "'.join([task.key for task in tasks])
+    return f'{_encode(name)}: ["{keys}"]' if tasks else f"{_encode(name)}: []"
 
 
 @dataclass(frozen=True)
@@ -116,7 +146,20 @@ def make_plan(study: Study, *, site_key: bytes = b"") -> Plan:
         if claim.site not in (ALL_SITES, *sites):
             raise unknown_name("site", claim.site, [ALL_SITES, *sites], key=f"claims[{number}].site")
     check_targets(study, sources[0].targets)
-    return _Planner(study, sources).plan()
+    with _nothing_to_collect():
+        return _Planner(study, sources).plan()
+
+
+@contextmanager
+def _nothing_to_collect() -> Iterator[None]:
+    """Without the garbage collector, which looks at all tasks again and again as their number grows."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 class _Planner:
@@ -319,7 +362,7 @@ class _Planner:
                 else:
                     model = self._load_classifier(plan, norm, seed)
                 self._readers[plan.name, norm, seed] = model
-                predictions += [self._predict(model, norm, images) for images in [*validations, *reconstructions]]
+                predictions += self._predict(model, norm, [*validations, *reconstructions])
         return list(classifiers.values()), predictions
 
     def _train(self, plan: ClassifierPlan, norm: Norm, seed: int, source: ReconstructionPlan) -> Task:
@@ -369,14 +412,16 @@ class _Planner:
             "training_seed": seed,
         }
 
-    def _predict(self, model: Task, norm: Norm, images: Task) -> Task:
-        inputs = {"model": (model,), "images": (images,)}
-        if norm == "batch_site":
-            inputs["reference"] = (self._undisturbed[_images_of(images)],)
-        params = {**self.common, "norm": norm}
+    def _predict(self, model: Task, norm: Norm, images: Iterable[Task]) -> Iterator[Task]:
+        params = Shared({**self.common, "norm": norm})
         if "format" in model.params:  # of another origin, read in a way of its own
             params["format"] = model.params["format"]
-        return Task("predict", params, inputs)
+        models = (model,)
+        for one in images:
+            inputs = {"model": models, "images": (one,)}
+            if norm == "batch_site":
+                inputs["reference"] = (self._undisturbed[_images_of(one)],)
+            yield Task("predict", params, inputs)
 
 
 def _images_of(task: Task) -> tuple[object, ...]:
