@@ -23,6 +23,7 @@ from scanproof.commands.common import (
 )
 from scanproof.commands.data import data_app
 from scanproof.commands.exchange import compare_results, export_results, import_results
+from scanproof.commands.gathered import gathered_app
 from scanproof.commands.protocol import protocol_app, validate
 from scanproof.commands.repeatable import ELSEWHERE, exposed
 from scanproof.commands.scaling import app as scaling_app
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 app.add_typer(scaling_app, name="scaling")
+app.add_typer(gathered_app, name="gathered")
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="Study file (YAML).", show_default=False)]
 Root = Annotated[Path, typer.Option("--root", help="Folder of the store, the MLflow database and outputs.")]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 
 from scanproof.errors import ScanproofError
 from scanproof.evaluation.bootstrap import Bootstrap, Estimate, FloatArray
-from scanproof.evaluation.grid import site_grids
+from scanproof.evaluation.grid import Grid, site_grids
 from scanproof.evaluation.image_metrics import FINDING_METRICS
 from scanproof.evaluation.table import ALL_SITES, CONDITION
 
@@ -97,16 +99,25 @@ def quality_rows(case_metrics: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFra
 
 def _site_means(case_metrics: pd.DataFrame, bootstrap: Bootstrap) -> pd.DataFrame:
     """The rows of metrics that all of these cases have."""
-    grids = site_grids(case_metrics, by=QUALITY_ROW, value="value", name="case_metrics")
-    frames, total, cases, people = [], np.zeros(()), 0, 0
-    for site, grid in grids.items():
+    return site_means(site_grids(case_metrics, by=QUALITY_ROW, value="value", name="case_metrics").items(), bootstrap)
+
+
+def site_means(grids: Iterable[tuple[str, Grid]], bootstrap: Bootstrap) -> pd.DataFrame:
+    """The rows of :func:`quality_rows` of cases that come site by site, of which one is held in memory at a time.
+
+    Args:
+        grids: site and its cases, spread by :data:`QUALITY_ROW`; all with the same rows, at least one.
+        bootstrap: how intervals are made.
+    """
+    frames, total, cases, people, sites = [], np.zeros(()), 0, 0, 0
+    for site, grid in grids:
         samples = weighted_means(grid.values, bootstrap.weights(site, grid.cases["subject"].to_numpy(object)))
         subjects = grid.cases["subject"].nunique()
         estimate = bootstrap.estimate(samples, freedom=max(subjects - 1, 1))
-        frames.append(_rows(grid.rows, site, estimate, len(grid.cases)))
-        total, cases, people = total + samples, cases + len(grid.cases), people + subjects
-    rows = next(iter(grids.values())).rows
-    estimate = bootstrap.estimate(total / len(grids), freedom=max(people - len(grids), 1))
+        rows = grid.rows
+        frames.append(_rows(rows, site, estimate, len(grid.cases)))
+        total, cases, people, sites = total + samples, cases + len(grid.cases), people + subjects, sites + 1
+    estimate = bootstrap.estimate(total / sites, freedom=max(people - sites, 1))
     frames.append(_rows(rows, ALL_SITES, estimate, cases))
     return pd.concat(frames, ignore_index=True)
 

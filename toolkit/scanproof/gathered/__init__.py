@@ -1,0 +1,1 @@
+"""Results of many studies and sites in one folder, too many to hold in memory."""
