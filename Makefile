@@ -6,8 +6,9 @@ STAMP := $(VENV)/.installed
 
 WHEELHOUSE := build/wheelhouse
 
-.PHONY: help wheelhouse install-offline demo test acceptance lint audit bench bench-transforms bench-gleam \
-	bench-statistics bench-ray bench-kill bench-untrained atlas ui picture schema browser postgresql clean
+.PHONY: help wheelhouse install-offline demo test acceptance lint audit bench bench-harness bench-transforms \
+	bench-gleam bench-statistics bench-ray bench-kill bench-untrained atlas ui picture schema browser postgresql \
+	clean
 
 help:
 	@echo "make wheelhouse  fetch scanproof and all it needs into $(WHEELHOUSE), for a machine without internet"
@@ -17,7 +18,8 @@ help:
 	@echo "make lint        style, types, import contracts, security, audit"
 	@echo "make audit       look up every pinned package in the database of published vulnerabilities"
 	@echo "make acceptance  check the results of a finished demo (make demo first)"
-	@echo "make bench       measure the harness; prints tables, writes JSON to build/bench"
+	@echo "make bench       start-up, re-run and storing; prints a table, writes JSON to build/bench"
+	@echo "make bench-harness  all that the harness costs: these, overhead, workers, 10^6 tasks, 10^8 rows (an hour)"
 	@echo "make bench-transforms  the artifacts against TorchIO's and MONAI's"
 	@echo "make bench-untrained   un-trained fits against the published procedure"
 	@echo "make bench-gleam       memory and step time of the ways to train an unrolled network"
@@ -78,6 +80,10 @@ audit: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python tests/benchmarks/bench_harness.py --json build/bench/harness.json
+
+bench-harness: bench
+	$(BIN)/python tests/benchmarks/bench_workers.py --json build/bench/workers.json
+	$(BIN)/python tests/benchmarks/bench_scale.py --json build/bench/scale.json
 
 bench-transforms: $(STAMP)
 	$(BIN)/python tests/benchmarks/bench_transforms.py --json build/bench/transforms.json
