@@ -15,7 +15,7 @@ from scanproof.study.damage import Damage
 from scanproof.study.executors.cluster import Cluster
 from scanproof.study.executors.engine import Engine, process_engine
 from scanproof.study.kinds import KINDS, Needs, find_kind
-from scanproof.study.plan import Task
+from scanproof.study.plan import Task, nothing_to_collect
 from scanproof.study.store import DamagedEntryError, Payload, Place, Store
 from scanproof.tracking.uri import sqlite_path
 
@@ -44,12 +44,13 @@ def missing_tasks(tasks: Sequence[Task], store: Store, *, wanted: Sequence[Task]
     needed: set[str] = set()
     asked: set[str] = set()
     level = list(wanted) or [tasks[-1]]
-    while level:
-        fresh = {task.key: task for task in level if task.key not in asked}
-        asked.update(fresh)
-        missing = fresh.keys() - store.present(fresh)
-        needed |= missing
-        level = [child for key in missing for children in fresh[key].inputs.values() for child in children]
+    with nothing_to_collect():
+        while level:
+            fresh = {task.key: task for task in level if task.key not in asked}
+            asked.update(fresh)
+            missing = fresh.keys() - store.present(fresh)
+            needed |= missing
+            level = [child for key in missing for children in fresh[key].inputs.values() for child in children]
     return [task for task in tasks if task.key in needed]
 
 

@@ -146,12 +146,12 @@ def make_plan(study: Study, *, site_key: bytes = b"") -> Plan:
         if claim.site not in (ALL_SITES, *sites):
             raise unknown_name("site", claim.site, [ALL_SITES, *sites], key=f"claims[{number}].site")
     check_targets(study, sources[0].targets)
-    with _nothing_to_collect():
+    with nothing_to_collect():
         return _Planner(study, sources).plan()
 
 
 @contextmanager
-def _nothing_to_collect() -> Iterator[None]:
+def nothing_to_collect() -> Iterator[None]:
     """Without the garbage collector, which looks at all tasks again and again as their number grows."""
     before = gc.isenabled()
     gc.disable()
