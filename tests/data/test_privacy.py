@@ -87,7 +87,9 @@ def test_damaged_key_is_refused_and_kept(
     monkeypatch.setattr(privacy, "_PATIENCE", 0.0)
     path = tmp_path / "site.key"
     path.write_bytes(content)
-    with pytest.raises(ScanproofError, match=rf"site\.key: site key must be 64 hex.*{found}.*restore .* backup") as error:
+    with pytest.raises(
+        ScanproofError, match=rf"site\.key: site key must be 64 hex.*{found}.*restore .* backup"
+    ) as error:
         site_key(path)
     assert "abab" not in str(error.value)  # what is left of a key is a secret
     assert path.read_bytes() == content

@@ -70,6 +70,7 @@ def import_mlflow() -> None:
         from mlflow.telemetry import set_telemetry_client
     if imported_before:
         set_telemetry_client()  # type: ignore[no-untyped-call]  # reads the environment again
+    sqlite.wait_longer()
     # these two announce every table they create; alembic is already silent below warnings
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     # and this one, that it waits for a model version that is there already
@@ -163,6 +164,9 @@ def _check_answers(uri: str) -> None:
 
 def _refusal(uri: str, error: Exception) -> ScanproofError:
     text = str(error)
+    path = sqlite_path(uri)
+    if path is not None and "is locked" in text:
+        return sqlite.locked(path)
     if "out-of-date database schema" in text:
         return ScanproofError(
             "tracking database must have the tables of the installed MLflow",

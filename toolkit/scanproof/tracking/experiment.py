@@ -54,7 +54,7 @@ def prepare(uri: str, *, experiment: str, artifact_root: Path | None = None) -> 
     uri = check_uri(uri)
     path = sqlite_path(uri)
     if path is not None:
-        sqlite.create(path, _make_tables)
+        sqlite.create(path, make_tables)
     with connect(uri) as client:
         return find_or_create(client, experiment, location=artifact_location(uri, experiment, artifact_root))
 
@@ -102,7 +102,8 @@ def find_or_create(client: MlflowClient, name: str, *, location: str | None) -> 
     raise ScanproofError("experiment must be created or found", key=name, hint=redact(str(last))) from last
 
 
-def _make_tables(path: Path) -> None:
+def make_tables(path: Path) -> None:
+    """Make MLflow's tables in a new SQLite file."""
     import_mlflow()
     from mlflow import MlflowClient
 
