@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from scanproof.owner import this_process
 from scanproof.tracking.metrics import Point
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 KIND = "scanproof.kind"
 #: tag of a training run that holds the key of its task
 TASK = "scanproof.task"
+#: tag that tells which process fills a run, see :mod:`scanproof.owner`
+PROCESS = "scanproof.process"
 
 _PARENT = "mlflow.parentRunId"
 _SOURCE = {"mlflow.source.name": "scanproof", "mlflow.source.type": "LOCAL"}
@@ -27,7 +31,8 @@ _PARAMS = 100
 
 def create_run(client: MlflowClient, experiment_id: str, *, name: str, tags: Mapping[str, str]) -> Run:
     """A new run of this program."""
-    return client.create_run(experiment_id, tags={**_SOURCE, **tags}, run_name=name)
+    made = {**_SOURCE, PROCESS: json.dumps(this_process())}
+    return client.create_run(experiment_id, tags={**made, **tags}, run_name=name)
 
 
 @contextmanager

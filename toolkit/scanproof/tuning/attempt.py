@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from scanproof.errors import ScanproofError
+from scanproof.owner import PULSE
 from scanproof.tuning import trials
-from scanproof.tuning.owner import PULSE
 from scanproof.tuning.scoring import OverTimeError, Score, computing, score_slice
 from scanproof.tuning.search import Search
 from scanproof.tuning.space import decode

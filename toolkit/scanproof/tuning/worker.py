@@ -8,10 +8,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from scanproof.errors import ScanproofError
+from scanproof.owner import is_alive, this_process
 from scanproof.seeds import derive_seed
 from scanproof.tuning import trials
 from scanproof.tuning.attempt import Outcome, attempt
-from scanproof.tuning.owner import is_alive, this_process
 from scanproof.tuning.scoring import computing, warm_up
 from scanproof.tuning.search import Search
 from scanproof.tuning.space import distributions, encode
@@ -117,17 +117,22 @@ def work(
             on_trial(read_records(study, search)[trial.number])
 
 
-def recover(study: optuna.Study) -> list[int]:
-    """Queue again what processes that died have left unfinished; returns the numbers of these trials."""
+def lost_trials(study: optuna.Study) -> list[int]:
+    """Numbers of the trials that processes which died have left unfinished."""
     from optuna.trial import TrialState
 
     lost = []
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         began = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
         seen = float(trial.user_attrs.get(trials.SEEN, began))
-        if not is_alive(trial.user_attrs.get(trials.OWNER), seen=seen) and _give_back(study, trial.number):
+        if not is_alive(trial.user_attrs.get(trials.OWNER), seen=seen):
             lost.append(trial.number)
     return lost
+
+
+def recover(study: optuna.Study) -> list[int]:
+    """Queue again what processes that died have left unfinished; returns the numbers of these trials."""
+    return [number for number in lost_trials(study) if _give_back(study, number)]
 
 
 def _all_signed(study: optuna.Study) -> bool:

@@ -5,11 +5,9 @@ import subprocess
 import sys
 import time
 
-from scanproof.tuning.owner import SILENCE, is_alive, this_process
+from scanproof.owner import SILENCE, is_alive, this_process
 
-TELL = (
-    "import json, sys; from scanproof.tuning.owner import this_process; print(json.dumps(this_process()), flush=True)"
-)
+TELL = "import json, sys; from scanproof.owner import this_process; print(json.dumps(this_process()), flush=True)"
 
 
 def test_a_process_is_alive_until_it_ends() -> None:

@@ -1,4 +1,4 @@
-"""Which process runs a trial, and whether it still does."""
+"""Which process works on something, and whether it still does."""
 
 from __future__ import annotations
 
@@ -33,7 +33,12 @@ class Owner(TypedDict):
 
 def this_process() -> Owner:
     """The process that asks."""
-    return Owner(host=socket.gethostname(), pid=os.getpid(), started=_started(os.getpid()))
+    return process(os.getpid())
+
+
+def process(pid: int) -> Owner:
+    """A process of this machine."""
+    return Owner(host=socket.gethostname(), pid=pid, started=_started(pid))
 
 
 def is_alive(owner: object, *, seen: float) -> bool:
