@@ -22,6 +22,7 @@ from scanproof.commands.common import (
     warn,
 )
 from scanproof.commands.data import data_app
+from scanproof.commands.doctor import doctor
 from scanproof.commands.exchange import compare_results, export_results, import_results
 from scanproof.commands.gathered import gathered_app
 from scanproof.commands.protocol import protocol_app, validate
@@ -574,6 +575,7 @@ def _summarise(finished: Finished, *, root: Path) -> None:
 
 app.add_typer(protocol_app, name="protocol")
 app.command()(validate)
+app.command()(doctor)
 app.command("export")(export_results)
 app.command("import")(import_results)
 app.command("compare")(compare_results)

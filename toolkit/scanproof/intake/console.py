@@ -23,7 +23,7 @@ _SECONDS: Final = 10.0
 
 
 @contextmanager
-def counting(total: int) -> Iterator[Callable[[], None]]:
+def counting(total: int, *, doing: str = "data check", unit: str = "files") -> Iterator[Callable[[], None]]:
     """A progress bar on a terminal, plain log lines elsewhere; gives what is to be called after each file."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -43,7 +43,7 @@ def counting(total: int) -> Iterator[Callable[[], None]]:
         count += 1
         if count == total or time.monotonic() - last >= _SECONDS:
             last = time.monotonic()
-            print(f"data check [{last - began:6.1f} s] {count}/{total} files read", file=sys.stderr, flush=True)
+            print(f"{doing} [{last - began:6.1f} s] {count}/{total} {unit} read", file=sys.stderr, flush=True)
 
     yield done
 
