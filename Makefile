@@ -7,8 +7,8 @@ STAMP := $(VENV)/.installed
 WHEELHOUSE := build/wheelhouse
 
 .PHONY: help wheelhouse install-offline demo test acceptance lint audit bench bench-harness bench-transforms \
-	bench-gleam bench-statistics bench-ray bench-kill bench-untrained atlas ui picture schema browser postgresql \
-	clean
+	bench-gleam bench-statistics bench-ray bench-kill bench-untrained atlas ui services services-stop picture \
+	schema browser postgresql clean
 
 help:
 	@echo "make wheelhouse  fetch scanproof and all it needs into $(WHEELHOUSE), for a machine without internet"
@@ -28,6 +28,7 @@ help:
 	@echo "make bench-kill        runs killed at random moments and started again, against undisturbed ones"
 	@echo "make atlas       measure and picture every artifact at every severity into studies/artifacts/results"
 	@echo "make ui          open MLflow on the results, http://127.0.0.1:5000"
+	@echo "make services    start PostgreSQL and an MLflow server in SERVICES=mlruns/services; make services-stop"
 	@echo "make picture     copy the demo's overview into studies/demo/results"
 	@echo "make schema      write studies/study.schema.json"
 
@@ -111,6 +112,15 @@ atlas: $(STAMP)
 
 ui: $(STAMP)
 	$(BIN)/scanproof ui
+
+# a PostgreSQL and an MLflow server on this machine alone, with all their data in one folder
+SERVICES ?= mlruns/services
+
+services: $(STAMP) postgresql
+	@$(BIN)/scanproof services start --data $(SERVICES)
+
+services-stop: $(STAMP)
+	@$(BIN)/scanproof services stop --data $(SERVICES)
 
 picture: $(STAMP)
 	mkdir -p studies/demo/results

@@ -1,10 +1,19 @@
 from __future__ import annotations
 
+import shutil
 import signal
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
+
+from tracking.ports import free_port
+
+if TYPE_CHECKING:
+    from scanproof.services.cluster import Cluster
 
 #: real MR data to try the software on; lies beside the checkout where it is at hand, and is never shipped
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -26,3 +35,23 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"real MR data is not at hand: {SHARED_DATA} does not exist")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Cluster]:
+    """A PostgreSQL on this machine alone, whose password is found by whoever asks for it as a user would."""
+    pytest.importorskip("psycopg2", reason="needs psycopg2 (the extra 'postgresql')")
+    from scanproof.services.cluster import Cluster
+
+    # where it may be entered by the user as which PostgreSQL runs
+    folder = Path(tempfile.mkdtemp(prefix="scanproof-postgresql-"))
+    folder.chmod(0o711)
+    cluster = Cluster(folder, free_port(), options=("-F",))  # tests need not survive a power cut
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PGPASSFILE", str(cluster.passfile))
+        try:
+            cluster.start()
+            yield cluster
+        finally:
+            cluster.stop()
+            shutil.rmtree(folder, ignore_errors=True)

@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 import os
-import pwd
-import shutil
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import Request, urlopen
 
 import pytest
 import yaml
 from mlflow import MlflowClient
 
+from needs import NEEDS_POSTGRESQL
+from scanproof.services.cluster import Cluster
+from scanproof.services.server import TrackingServer
 from scanproof.study.load import load_study
 from scanproof.study.run import Workspace, run_study
-from scanproof.tracking.client import NO_TELEMETRY, connect, quiet
+from scanproof.tracking.client import connect, quiet
 from scanproof.tracking.uri import ENVIRONMENT, default_tracking_uri
 from tracking.ports import free_port
 
-PROGRAMS = {name: shutil.which(name) for name in ("initdb", "postgres")}
-PATIENCE = 180
-
-pytestmark = [
-    pytest.mark.postgresql,
-    pytest.mark.skipif(not all(PROGRAMS.values()), reason="needs PostgreSQL's initdb and postgres on the PATH"),
-]
+pytestmark = NEEDS_POSTGRESQL
 
 STUDY = {
     "name": "shared",
@@ -59,117 +49,14 @@ STUDY = {
 }
 
 
-@dataclass(frozen=True)
-class Served:
-    address: str
-    database: str
-    root: Path
-
-
-def not_root() -> dict[str, object]:
-    """PostgreSQL refuses to run as root; then it runs as the first of these users that there is."""
-    if os.geteuid():
-        return {}
-    for name in ("postgres", "nobody"):
-        try:
-            user = pwd.getpwnam(name)
-        except KeyError:
-            continue
-        return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-    pytest.skip("needs a user other than root, as which PostgreSQL may run")
-
-
-def wait_for(process: subprocess.Popen[bytes], ready: object, log: Path) -> None:
-    assert callable(ready)
-    end = time.monotonic() + PATIENCE
-    while not ready():
-        if process.poll() is not None or time.monotonic() > end:
-            process.terminate()
-            pytest.fail(f"{process.args} did not start: {log.read_text()[-2000:]}")
-        time.sleep(0.2)
-
-
-def accepts(database: str) -> bool:
-    import psycopg2
-
-    try:
-        psycopg2.connect(database.replace("+psycopg2", "")).close()
-    except psycopg2.OperationalError:
-        return False
-    return True
-
-
-def answers(address: str) -> bool:
-    """Whether the server has made its tables and finds them; it says that it is well before."""
-    query = Request(  # noqa: S310 (an address of this machine)
-        f"{address}/api/2.0/mlflow/experiments/search",
-        data=b'{"max_results": 5}',
-        headers={"Content-Type": "application/json"},
-    )
-    try:
-        with urlopen(query, timeout=30) as reply:  # noqa: S310
-            return b"Default" in reply.read()
-    except (URLError, OSError):
-        return False
-
-
 @pytest.fixture(scope="module")
-def database() -> Iterator[str]:
-    """A cluster of its own in a new folder, listening on this machine alone."""
-    pytest.importorskip("psycopg2", reason="needs psycopg2 (the extra 'postgresql')")
-    user, port = not_root(), free_port()
-    folder = Path(tempfile.mkdtemp(prefix="scanproof-postgresql-"))
-    try:
-        if "user" in user:
-            os.chown(folder, int(str(user["user"])), int(str(user["group"])))
-        data = str(folder / "data")
-        made = subprocess.run(
-            [str(PROGRAMS["initdb"]), "-D", data, "-U", "scanproof", "-A", "trust", "-E", "UTF8", "--no-sync"],
-            cwd=folder, capture_output=True, text=True, check=False, **user,
-        )  # type: ignore[call-overload]  # fmt: skip
-        assert made.returncode == 0, made.stderr
-        log = folder / "log"
-        with log.open("wb") as said, subprocess.Popen(
-            [str(PROGRAMS["postgres"]), "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", str(folder), "-F"],
-            cwd=folder, stdout=said, stderr=said, **user,
-        ) as process:  # type: ignore[call-overload]  # fmt: skip
-            # without the driver's name SQLAlchemy 2.1 looks for psycopg 3
-            address = f"postgresql+psycopg2://scanproof@127.0.0.1:{port}/postgres"
-            try:
-                wait_for(process, lambda: accepts(address), log)
-                yield address
-            finally:
-                process.terminate()  # lets sessions end
-                try:
-                    process.wait(timeout=20)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def served(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """``mlflow server`` as an administrator would start it."""
-    root, port = tmp_path_factory.mktemp("served"), free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", database, "--host", "127.0.0.1"]
-    command += ["--port", str(port), "--workers", "1", "--artifacts-destination", (root / "artifacts").as_uri()]
-    log, address = root / "log", f"http://127.0.0.1:{port}"
-    with (
-        log.open("wb") as said,
-        subprocess.Popen(
-            command, cwd=root, stdout=said, stderr=said, env={**os.environ, **NO_TELEMETRY}, start_new_session=True
-        ) as process,
-    ):
-        try:
-            wait_for(process, lambda: answers(address), log)
-            yield Served(address, database, root)
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                process.kill()
+def served(postgresql: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingServer]:
+    """``mlflow server`` on a database of its own."""
+    postgresql.make_database("runs")
+    server = TrackingServer(tmp_path_factory.mktemp("served"), postgresql.url("runs"), free_port())
+    server.start(passfile=postgresql.passfile)
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +98,7 @@ def curves(uri: str, experiment: str) -> dict[str, list[tuple[int, float]]]:
 
 
 def test_study_on_the_server_is_the_study_in_sqlite(
-    served: Served, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    served: TrackingServer, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(ENVIRONMENT, raising=False)
     study = load_study(write(tmp_path, "shared"))
@@ -228,21 +115,21 @@ def test_study_on_the_server_is_the_study_in_sqlite(
     assert {state for state, _, _ in here.values()} == {"FINISHED"}
     assert curves(served.address, "shared") == curves(local, "shared")
     assert any(len(curve) == 3 for curve in curves(served.address, "shared").values())
-    reports = list((served.root / "artifacts").rglob("report.html"))
+    reports = list((served.folder / "artifacts").rglob("report.html"))
     report = root / "studies" / "shared" / "report.html"  # that of the second run, which says another time
     assert [path.stat().st_size for path in reports] == [report.stat().st_size]
 
 
-def test_runs_are_in_postgresql(served: Served) -> None:
+def test_runs_are_in_postgresql(served: TrackingServer) -> None:
     """The server keeps nothing to itself: another client of the database finds the same."""
     with quiet():
         client = MlflowClient(tracking_uri=served.database)
         names = {one.name for one in client.search_experiments()}
     assert "shared" in names
-    assert not list(served.root.glob("*.db"))
+    assert not list(served.folder.glob("*.db"))
 
 
-def test_several_programs_log_at_once(served: Served, root: Path, tmp_path: Path) -> None:
+def test_several_programs_log_at_once(served: TrackingServer, root: Path, tmp_path: Path) -> None:
     """Each finds the server in its environment, and the same experiment is made by all of them at the same time."""
     names = ("east", "west")
     paths = [write(tmp_path, name) for name in names]

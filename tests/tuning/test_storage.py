@@ -5,7 +5,9 @@ from pathlib import Path
 import optuna
 import pytest
 
+from needs import NEEDS_POSTGRESQL
 from scanproof.errors import ScanproofError
+from scanproof.services.cluster import Cluster
 from scanproof.tuning.storage import open_storage, public, shared_journal
 
 SECRET = "hunter2"  # noqa: S105 (no real one)
@@ -31,6 +33,20 @@ def test_sqlite(tmp_path: Path) -> None:
     assert add(url, tmp_path / "unused", trials=2) == 2
     assert add(url, tmp_path / "unused", trials=1) == 3
     assert not (tmp_path / "unused").exists()
+
+
+@pytest.mark.postgresql
+@NEEDS_POSTGRESQL[1]
+def test_postgresql_may_be_restarted_between_two_trials(postgresql: Cluster, tmp_path: Path) -> None:
+    postgresql.make_database("restarted")
+    url = postgresql.url("restarted")
+    with open_storage(url, default=tmp_path / "unused") as storage:
+        study = optuna.create_study(study_name="s", storage=storage)
+        for _ in range(3):
+            study.tell(study.ask(), 1.0)
+            assert postgresql.stop()
+            postgresql.start()
+        assert len(study.trials) == 3
 
 
 def test_unfinished_last_line_is_cut_off(tmp_path: Path) -> None:

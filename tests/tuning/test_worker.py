@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from needs import NEEDS_POSTGRESQL
 from scanproof.errors import ScanproofError
 from scanproof.tuning import trials as keys
 from scanproof.tuning.importance import importances
@@ -39,7 +40,7 @@ with open_storage(url, default=folder / "trials.journal") as storage:
 """
 
 
-def wait_for(condition, *, seconds: float = 120) -> None:
+def wait_for(condition, *, seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
@@ -220,27 +221,39 @@ def test_error_of_the_program_ends_the_search_but_is_recorded(lab, tmp_path: Pat
     assert (record.state, record.reason) == (State.FAILED, "KeyError: 'reference'")
 
 
-def test_two_processes_share_the_trials_and_one_is_killed(lab, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=NEEDS_POSTGRESQL)])
+def test_processes_share_the_trials_and_one_is_killed(
+    lab, tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    url = f"sqlite:///{tmp_path}/trials.db"
+    if kind == "postgresql":
+        cluster = request.getfixturevalue("postgresql")
+        cluster.make_database("trials")
+        url = cluster.url("trials")
     search = lab.search(slices=1, fixed=[*TINY[:3], "iterations=150", "warmup=150", "precision=float32"])
-    processes = Processes(lab, tmp_path, search, url=f"sqlite:///{tmp_path}/trials.db", count=6)
-    killed, survivor = (processes.start() for _ in range(2))
+    processes = Processes(lab, tmp_path, search, url=url, count=6)
+    # they make the tables at the same time
+    killed, *survivors = (processes.start() for _ in range(3 if kind == "postgresql" else 2))
     processes.begin()
 
     def worked_on() -> dict[int, int]:
         signed = [t for t in processes.trials() if keys.OWNER in t.user_attrs]
         return {t.user_attrs[keys.OWNER]["pid"]: t.number for t in signed}
 
-    wait_for(lambda: worked_on().keys() == {killed.pid, survivor.pid})
+    wait_for(lambda: worked_on().keys() == {process.pid for process in processes.running})
     killed.kill()
-    assert survivor.wait(120) == 0
+    assert [survivor.wait(300) for survivor in survivors] == [0] * len(survivors)
     assert killed.wait() == -signal.SIGKILL
     records = processes.records()
+    assert [record.number for record in records] == list(range(len(records)))
     assert sum(record.state in FINISHED for record in records) == 6
     assert {record.state for record in records} <= {*FINISHED, State.INTERRUPTED, State.SURPLUS}
     # no settings were tried twice to the end, those that both processes start from among them
     tried = [str(record.options) for record in records if record.state in FINISHED]
     assert len(set(tried)) == len(tried)
     assert sum(record.start for record in records if record.state in FINISHED) == 1
+    # what the killed one has left was tried again by another
+    assert {str(r.options) for r in records if r.state is State.INTERRUPTED and r.options} <= set(tried)
 
 
 def test_killed_in_the_middle_of_a_trial_and_run_again(lab, tmp_path: Path) -> None:
@@ -263,7 +276,7 @@ def test_killed_in_the_middle_of_a_trial_and_run_again(lab, tmp_path: Path) -> N
 
 
 def test_killed_before_a_trial_is_signed(lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from scanproof.tuning import owner
+    from scanproof import owner
 
     monkeypatch.setattr(owner, "UNSIGNED", 1.0)
     search = lab.search(slices=1)
@@ -275,7 +288,7 @@ def test_killed_before_a_trial_is_signed(lab, tmp_path: Path, monkeypatch: pytes
 
 
 def test_trial_of_a_living_process_is_left_alone(lab, tmp_path: Path) -> None:
-    from scanproof.tuning.owner import this_process
+    from scanproof.owner import this_process
 
     search = lab.search()
     with open_storage(None, default=tmp_path / "trials.journal") as storage:

@@ -28,6 +28,7 @@ from scanproof.commands.gathered import gathered_app
 from scanproof.commands.protocol import protocol_app, validate
 from scanproof.commands.repeatable import ELSEWHERE, exposed
 from scanproof.commands.scaling import app as scaling_app
+from scanproof.commands.services import services_app
 from scanproof.errors import ScanproofError, disk_error
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ app = typer.Typer(
 app.add_typer(data_app, name="data")
 app.add_typer(scaling_app, name="scaling")
 app.add_typer(gathered_app, name="gathered")
+app.add_typer(services_app, name="services")
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="Study file (YAML).", show_default=False)]
 Root = Annotated[Path, typer.Option("--root", help="Folder of the store, the MLflow database and outputs.")]

@@ -150,7 +150,8 @@ def _database(url: str) -> BaseStorage:
         )
     for attempt in range(_ATTEMPTS):
         try:
-            return RDBStorage(url, engine_kwargs={"connect_args": arguments})
+            # a connection that a restart of the server has ended is opened anew
+            return RDBStorage(url, engine_kwargs={"connect_args": arguments, "pool_pre_ping": True})
         except ImportError as error:
             raise _refusal(url, "its driver must be installed", error) from None
         except (SQLAlchemyError, StorageInternalError, RuntimeError, ValueError, OSError) as error:
