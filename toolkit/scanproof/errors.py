@@ -10,6 +10,10 @@ import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Final
+
+#: longest part of an error, in characters
+LONGEST: Final = 1000
 
 
 class ScanproofError(ValueError):
@@ -40,14 +44,32 @@ class ScanproofError(ValueError):
     ) -> None:
         self.rule, self.file, self.key, self.hint = rule, file, key, hint
         self.value = None if value is self._MISSING else value
-        place = "".join(f"{part}: " for part in (file, key) if part is not None)
-        found = "" if value is self._MISSING else f", got {value!r}"
-        advice = "" if hint is None else f" ({hint})"
-        super().__init__(" ".join(f"{place}{rule}{found}{advice}".split()))
+        place = "".join(f"{cut(str(part))}: " for part in (file, key) if part is not None)
+        found = "" if value is self._MISSING else f", got {shown(value)}"
+        advice = "" if hint is None else f" ({cut(hint)})"
+        super().__init__(" ".join(f"{place}{cut(rule)}{found}{advice}".split()))
 
     def __reduce__(self) -> tuple[object, ...]:
         # the default would call __init__ with the finished text and lose the parts on the way between processes
         return _restore, (type(self), self.args, self.__dict__)
+
+
+def cut(text: str) -> str:
+    """A text, or the beginning of one that is too long for a line that people read."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
+
+
+def shown(value: object) -> str:
+    """A value as an error shows it: cut where it is long.
+
+    Example:
+        >>> shown(10**5000)
+        'int too long to be shown'
+    """
+    try:
+        return cut(repr(value))
+    except (ValueError, RecursionError):  # Python writes no whole number of more than 4300 digits
+        return f"{type(value).__name__} too long to be shown"
 
 
 def _restore(kind: type[ScanproofError], args: tuple[object, ...], state: dict[str, object]) -> ScanproofError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from scanproof.errors import ScanproofError
+from scanproof.errors import ScanproofError, shown
 
 #: what a manifest counts its rows in: lines of a text file, rows of a table
 Unit = Literal["line", "row"]
@@ -78,6 +78,6 @@ def from_error(error: ScanproofError, *, line: int | None = None, path: str | No
         3
     """
     said = str(error)
-    found = (error.value,) if f", got {error.value!r}" in said else ()
+    found = (error.value,) if f", got {shown(error.value)}" in said else ()
     rule = f"{error.key}: {error.rule}" if error.key else error.rule
     return Problem(rule=rule, line=line, column="path", found=found, hint=error.hint, path=path)

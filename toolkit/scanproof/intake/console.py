@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from scanproof.errors import shown
 from scanproof.intake.checkup import Checkup
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def line_of(problem: Problem) -> str:
     place = problem.key
     if problem.path is not None:
         place = f"{problem.unit} {problem.line}, {problem.path}" if problem.line is not None else problem.path
-    value = f", got {problem.value!r}" if problem.found and problem.value != problem.path else ""
+    value = f", got {shown(problem.value)}" if problem.found and problem.value != problem.path else ""
     hint = f" ({problem.hint})" if problem.hint else ""
     return " ".join(f"{f'{place}: ' if place else ''}{problem.rule}{value}{hint}".split())
 

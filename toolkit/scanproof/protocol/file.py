@@ -30,7 +30,10 @@ def read_protocol(path: Path) -> Protocol:
     if "protocol" not in content:
         hint = "scanproof protocol freeze makes one of a finished study"
         raise ScanproofError("must be a protocol file, with a key 'protocol'", file=path, hint=hint)
-    found, stated = protocol_hash(content), content.get(SHA256)
+    try:
+        found, stated = protocol_hash(content), content.get(SHA256)
+    except (TypeError, ValueError) as error:  # of what JSON does not know
+        raise ScanproofError(f"protocol must hold plain values under keys of text: {error}", file=path) from None
     if found != stated:
         rule = f"protocol must be as it was frozen, with sha256 {stated}"
         hint = "the protocol file was changed; get the original, or freeze a new version"

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
-import yaml
 from pydantic import ValidationError
 
 from scanproof.errors import ScanproofError
@@ -15,6 +14,7 @@ from scanproof.reconstruction import RECONSTRUCTORS
 from scanproof.study.fields import Model, Options
 from scanproof.study.model_files import refuse_code, refuse_flavours
 from scanproof.tracking.mlmodel import FLAVOUR, MLMODEL
+from scanproof.yaml_file import read_yaml_file
 
 Description = TypeVar("Description", bound=Model)
 
@@ -98,13 +98,10 @@ def read_flavour(folder: Path) -> dict[str, object]:
         raise ScanproofError("model must be an existing folder", file=folder)
     refuse_code(folder)
     file = folder / MLMODEL
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not file.exists():
         hint = "a folder that scanproof register has written has one"
-        raise ScanproofError(f"folder of a model must hold a file {MLMODEL}", file=folder, hint=hint) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ScanproofError(f"must be readable YAML: {error}", file=file) from None
+        raise ScanproofError(f"folder of a model must hold a file {MLMODEL}", file=folder, hint=hint)
+    content = read_yaml_file(file)
     flavours = content.get("flavors") if isinstance(content, dict) else None
     if not isinstance(flavours, dict):
         raise ScanproofError("must hold flavours of a model", file=file, key="flavors")

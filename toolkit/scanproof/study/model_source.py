@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from scanproof.errors import ScanproofError
 from scanproof.study.classifier_description import SavedClassifier, read_classifier_description
 from scanproof.study.external_model import ExternalModel, find_external
@@ -17,6 +15,7 @@ from scanproof.study.model_files import is_executable
 from scanproof.study.saved_classifier import read_classifier
 from scanproof.study.saved_model import read_model
 from scanproof.tracking.mlmodel import FLAVOUR, MLMODEL
+from scanproof.yaml_file import read_yaml_file
 
 _REGISTERED = re.compile(r"models:/(?P<name>[^/@:]+)(?:/(?P<number>[^/@]+)|@(?P<alias>[^/@]+))")
 
@@ -131,8 +130,8 @@ def _is_own(path: Path) -> bool:
     if not file.is_file():
         return path.is_dir() and not (path / "configs").is_dir()
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        content = read_yaml_file(file)
+    except ScanproofError:
         return True
     flavours = content.get("flavors") if isinstance(content, dict) else None
     return not isinstance(flavours, dict) or FLAVOUR in flavours

@@ -4,27 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
-from yaml.constructor import ConstructorError
 
 from scanproof.errors import ScanproofError, unknown_name
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML allows a key twice and keeps the last: in a study file that is always a mistake."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[object] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, str | int | float | bool):
-                if key in seen:
-                    raise ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
-                seen.add(key)
-        return super().construct_mapping(node, deep=deep)
+from scanproof.yaml_file import read_yaml_file
 
 
 def read_yaml(path: Path, *, what: str = "study file") -> dict[str, object]:
@@ -35,22 +19,9 @@ def read_yaml(path: Path, *, what: str = "study file") -> dict[str, object]:
         what: it is, for errors.
 
     Raises:
-        ScanproofError: no such file, no text, no YAML, a key that stands twice, or no mapping of keys.
+        ScanproofError: see :func:`~scanproof.yaml_file.read_yaml_file`; no mapping of keys.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ScanproofError(f"{what} must exist", file=path) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ScanproofError(f"{what} must be readable UTF-8 text: {error}", file=path) from None
-    try:
-        content = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 (a SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else None
-        raise ScanproofError(f"must be valid YAML: {error.problem}", file=path, key=where) from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ScanproofError(f"must be valid YAML: {' '.join(str(error).split())}", file=path) from None
+    content = read_yaml_file(path, what=what)
     if not isinstance(content, dict):
         raise ScanproofError(f"{what} must hold a mapping of keys", file=path, value=type(content).__name__)
     return content

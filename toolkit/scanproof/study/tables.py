@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from scanproof.errors import ScanproofError, unknown_name
 from scanproof.evaluation.claims import paired_differences
 from scanproof.study.definition import Study
+from scanproof.study.reading import read_yaml
 from scanproof.study.run import Workspace, definition_hash
 
 
@@ -94,8 +94,7 @@ def export_tables(
 
 def _written(study: Study, workspace: Workspace, name: str) -> bool:
     """Whether a finished study has a file that not every study has."""
-    lock_file = workspace.folder(study) / "study.lock.yaml"
-    return name in yaml.safe_load(lock_file.read_text(encoding="utf-8"))["files_sha256"]
+    return name in _hashes(read_yaml(workspace.folder(study) / "study.lock.yaml", what="lock file"))
 
 
 def _finished(study: Study, workspace: Workspace, name: str) -> Path:
@@ -105,9 +104,15 @@ def _finished(study: Study, workspace: Workspace, name: str) -> Path:
     hint = "run it: scanproof run"
     if not lock_file.is_file() or not file.is_file():
         raise ScanproofError("study must have been run", file=folder, value="no results", hint=hint)
-    lock = yaml.safe_load(lock_file.read_text(encoding="utf-8"))
-    if lock["study_sha256"] != definition_hash(study):
+    lock = read_yaml(lock_file, what="lock file")
+    if lock.get("study_sha256") != definition_hash(study):
         raise ScanproofError("results must be of the study as it is defined now", file=lock_file, hint=hint)
-    if lock["files_sha256"][file.name] != hashlib.sha256(file.read_bytes()).hexdigest():
+    if _hashes(lock).get(file.name) != hashlib.sha256(file.read_bytes()).hexdigest():
         raise ScanproofError("results must be as they were written", file=file, hint=hint)
     return file
+
+
+def _hashes(lock: dict[str, object]) -> dict[str, object]:
+    """Names and hashes of the files that a lock file lists."""
+    listed = lock.get("files_sha256")
+    return listed if isinstance(listed, dict) else {}

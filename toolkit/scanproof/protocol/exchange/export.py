@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 from pydantic import ValidationError
 
 import scanproof
@@ -39,6 +38,7 @@ from scanproof.protocol.exchange.schemas import (
 )
 from scanproof.protocol.exchange.small_cells import Cells
 from scanproof.study.store import write_atomically
+from scanproof.yaml_file import read_yaml_file
 
 #: metrics of the mean of sites that a single site has as well
 _OF_CHAINS = ("auroc_gap_to_best",)
@@ -220,10 +220,7 @@ def _lock(folder: Path) -> dict[str, object]:
     path = folder / "study.lock.yaml"
     if not path.is_file() and not (folder / "results.parquet").is_file():
         return {}  # nothing was computed
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ScanproofError(f"lock file must be readable: {str(error).splitlines()[0]}", file=path) from None
+    content = read_yaml_file(path, what="lock file")
     return content if isinstance(content, dict) else {}
 
 

@@ -8,12 +8,11 @@ import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
-
 from scanproof.errors import ScanproofError, unknown_name
 from scanproof.protocol.exchange.record import SHA256, Validation, parse_validation
 from scanproof.protocol.exchange.small_cells import USUAL
 from scanproof.study.fields import NAME
+from scanproof.yaml_file import read_yaml_file
 
 
 class ProtocolIdentity(NamedTuple):
@@ -30,11 +29,7 @@ def read_identity(path: Path) -> ProtocolIdentity:
     Raises:
         ScanproofError: a file that cannot be read, or without one of them.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = str(error).splitlines()[0]
-        raise ScanproofError(f"protocol must be a readable YAML file: {reason}", file=path) from None
+    content = read_yaml_file(path, what="protocol")
     found = content if isinstance(content, dict) else {}
     name, digest, threshold = (found.get(key) for key in ("name", "protocol_sha256", "small_cell"))
     if not (isinstance(name, str) and NAME.fullmatch(name)):

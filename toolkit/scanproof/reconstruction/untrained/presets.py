@@ -6,9 +6,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-import yaml
-
 from scanproof.errors import ScanproofError, unknown_name
+from scanproof.yaml_file import read_yaml_file
 
 #: option name to value
 Preset = Mapping[str, object]
@@ -112,10 +111,7 @@ def read_preset_file(path: Path) -> dict[str, object]:
     Raises:
         ScanproofError: a file that cannot be read or does not map names to values.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ScanproofError(f"preset must be a readable YAML file: {error}", file=path) from error
+    content = read_yaml_file(path, what="preset")
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         raise ScanproofError("preset must map options to values", file=path, value=type(content).__name__)
     return content
