@@ -92,7 +92,7 @@ def _decode(path: Path) -> np.ndarray:
         raise
     except UnidentifiedImageError:
         raise ScanproofError(f"file must be a readable image, {', '.join(FORMATS)}", file=path) from None
-    except (OSError, EOFError, ValueError, SyntaxError, MemoryError, Image.DecompressionBombError) as error:
+    except Exception as error:  # for damaged files Pillow raises many kinds
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ScanproofError(f"file must be a readable image: {reason}", file=path) from error
 
@@ -100,7 +100,7 @@ def _decode(path: Path) -> np.ndarray:
 def _grey(pixels: np.ndarray, path: Path) -> np.ndarray:
     if pixels.ndim == 3:
         if (pixels != pixels[..., :1]).any():
-            apart = int(np.ptp(pixels.astype(np.int64), axis=-1).max())
+            apart = int((pixels.max(axis=-1) - pixels.min(axis=-1)).max())
             rule = "red, green and blue must be equal: images are magnitudes, not colours"
             raise ScanproofError(rule, file=path, key="pixels", value=f"up to {apart} apart")
         pixels = pixels[..., 0]

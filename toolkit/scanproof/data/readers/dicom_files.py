@@ -6,6 +6,7 @@ import logging
 import re
 import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ SUFFIXES = (".dcm", ".dicom", ".ima")
 
 #: private elements of GE: their creator, and the number of magnitude, phase, real or imaginary part
 GEMS_CREATOR, GEMS_PART = 0x00430010, 0x0043102F
+#: the transfer syntax whose elements are compressed, and how far into a file it is named
+_DEFLATED, _HEAD = b"1.2.840.10008.1.2.1.99", 2**16
+#: a file that unpacks to more than so many bytes may unpack to so many times its own
+_LITTLE, _RATIO = 2**26, 200
 #: all that is read of a header, so that nothing else can leave it
 TAGS: Final[list[str]] = [
     *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "SeriesNumber", "Modality", "ImageType"),
@@ -63,6 +68,8 @@ def split_series(path: Path) -> tuple[Path, int | None]:
 def is_dicom(path: Path) -> bool:
     """Whether a file starts as a DICOM file, with or without preamble."""
     try:
+        if not path.is_file():  # what waits for somebody to write is not opened
+            return False
         with path.open("rb") as file:
             head = file.read(132)
     except OSError:
@@ -187,6 +194,7 @@ def _open_image(path: Path) -> ImageFile | None:
     if path.exists() and _is_empty(path):
         raise ScanproofError("file must not be empty", file=path)
     with readable(path):
+        _check_deflated(path)
         # without a preamble pydicom must be forced
         header = dcmread(path, stop_before_pixels=True, specific_tags=TAGS, force=is_dicom(path))
         uid = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID")
@@ -196,6 +204,22 @@ def _open_image(path: Path) -> ImageFile | None:
         if "Rows" not in header:  # images have it, others are known by their class
             raise ScanproofError("file must be whole: it does not say how large its image is", file=path)
     return ImageFile(path, header)
+
+
+def _check_deflated(path: Path) -> None:
+    """Refuse a file whose elements are compressed as a whole and unpack to too much: pydicom unpacks all of it."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+        if _DEFLATED not in head:
+            return
+        file.seek(144 + int.from_bytes(head[140:144], "little"))  # behind the meta elements, whose length comes first
+        unpacker, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
+        most = max(_LITTLE, _RATIO * path.stat().st_size)
+        while not unpacker.eof and (packed := unpacker.unconsumed_tail or file.read(_HEAD)):
+            total += len(unpacker.decompress(packed, 2**20))
+            if total > most:
+                rule = f"file must not unpack to more than {_RATIO} times its size"
+                raise ScanproofError(rule, file=path, key="TransferSyntaxUID", value="deflated")
 
 
 def _count(files: list[ImageFile]) -> str:

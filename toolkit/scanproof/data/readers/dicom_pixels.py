@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from math import ceil, sqrt
+from math import ceil, prod, sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +25,8 @@ _TAGS: Final[list[str]] = [
     *("PixelPaddingRangeLimit", "FloatPixelData", "DoubleFloatPixelData", "PixelData"),
     *("ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
 ]
+#: decoded pixels may take so many times the bytes of compressed ones; empty images come near it
+_RATIO = 1000
 
 
 def read_frames(frames: Sequence[Frame]) -> np.ndarray:
@@ -115,18 +117,21 @@ def _check_decodable(dataset: Dataset, path: Path) -> None:
         raise ScanproofError("must be given; the file may be cut off", file=path, key="PixelData")
     if syntax.is_private or not syntax.is_transfer_syntax:
         raise ScanproofError("must be one of the standard", file=path, key="TransferSyntaxUID")
+    sizes = [int(number(dataset, key, file=path) or 1) for key in ("Rows", "Columns", "NumberOfFrames")]
+    bits = int(number(dataset, "BitsAllocated", file=path) or 0)
+    needed = (prod(sizes) * bits + 7) // 8
+    stored = len(dataset[held[0]].value or b"")
+    if syntax.is_compressed and needed > _RATIO * stored:
+        rule = f"file must be whole: pixels take {needed} bytes, more than {_RATIO} times what is stored"
+        raise ScanproofError(rule, file=path, key=held[0], value=stored)
     if syntax.is_compressed:
         if not get_decoder(syntax).is_available:
             rule = "pixels must be compressed in a way that can be decoded here"
             hint = "export them uncompressed, or install pylibjpeg with pylibjpeg-libjpeg"
             raise ScanproofError(rule, file=path, key="TransferSyntaxUID", value=syntax.name, hint=hint)
         return
-    sizes = [int(number(dataset, key, file=path) or 1) for key in ("Rows", "Columns", "NumberOfFrames")]
-    bits = int(number(dataset, "BitsAllocated", file=path) or 0)
-    needed = (int(np.prod(sizes, dtype=np.int64)) * bits + 7) // 8
-    if len(dataset[held[0]].value or b"") < needed:
-        found = len(dataset[held[0]].value or b"")
-        raise ScanproofError(f"file must be whole: pixels take {needed} bytes", file=path, key=held[0], value=found)
+    if stored < needed:
+        raise ScanproofError(f"file must be whole: pixels take {needed} bytes", file=path, key=held[0], value=stored)
 
 
 def _padding(dataset: Dataset, stored: np.ndarray, path: Path) -> np.ndarray:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from scanproof.data.readers.base import Gives, Header, MeasuredKspace
-from scanproof.data.readers.hdf5 import check_samples, is_hdf5, open_hdf5
+from scanproof.data.readers.hdf5 import check_samples, check_stored, is_hdf5, item_of, open_hdf5
 from scanproof.data.readers.raw_header import RawHeader, parse_header, read_header_text
 from scanproof.errors import ScanproofError
 
@@ -49,7 +50,7 @@ class FastMri:
             return False
         try:
             with open_hdf5(path) as file:
-                return _KSPACE in file
+                return file.get(_KSPACE, getlink=True) is not None
         except ScanproofError:
             return False
 
@@ -121,7 +122,7 @@ def check_values(kspace: np.ndarray, path: Path) -> None:
 def _kspace(file: h5py.File, path: Path) -> h5py.Dataset:
     import h5py
 
-    data = file.get(_KSPACE)
+    data = item_of(file, _KSPACE)
     if not isinstance(data, h5py.Dataset):
         raise ScanproofError("file must hold the dataset kspace", file=path, value=sorted(file))
     if data.ndim not in (3, 4):
@@ -133,6 +134,7 @@ def _kspace(file: h5py.File, path: Path) -> h5py.Dataset:
         raise ScanproofError("file must hold at least one slice", file=path, key=_KSPACE, value=data.shape)
     _, coils, rows, columns = _shape(data)
     check_samples(path, coils=coils, rows=rows, columns=columns)
+    check_stored(data, key=_KSPACE)
     return data
 
 
@@ -142,7 +144,8 @@ def _shape(data: h5py.Dataset) -> tuple[int, int, int, int]:
 
 
 def _raw_header(file: h5py.File, path: Path) -> RawHeader | None:
-    return parse_header(read_header_text(file[_HEADER]), file=path) if _HEADER in file else None
+    header = item_of(file, _HEADER)
+    return None if header is None else parse_header(read_header_text(header, file=path), file=path)
 
 
 def _spacing(data: h5py.Dataset, header: RawHeader | None) -> tuple[float, float] | None:
@@ -153,9 +156,9 @@ def _spacing(data: h5py.Dataset, header: RawHeader | None) -> tuple[float, float
 
 
 def _mask(file: h5py.File, columns: int, path: Path) -> np.ndarray | None:
-    if _MASK not in file:
+    mask = item_of(file, _MASK)
+    if mask is None:
         return None
-    mask = np.asarray(file[_MASK][()])
-    if mask.size != columns:
+    if prod(mask.shape) != columns:
         raise ScanproofError(f"mask must have {columns} columns", file=path, key=_MASK, value=mask.shape)
-    return mask.reshape(-1).astype(bool)
+    return np.asarray(mask[()]).reshape(-1).astype(bool)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 SUFFIXES = (".h5", ".hdf5", ".mrd")
 #: slices with more complex samples, over all coils, are refused before they are read
 MAX_SAMPLES = 2**27
+#: bytes of a chunk, which is unpacked as a whole, and of a text
+MAX_CHUNK, MAX_TEXT = 2**30, 2**24
+#: data may take this many times the bytes that the file has of them; gzip reaches it with zeros alone
+MAX_RATIO = 1032
 
 
 def is_hdf5(path: Path | str) -> bool:
@@ -47,9 +52,52 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
         raise
     except FileNotFoundError:
         raise ScanproofError("file must exist", file=path) from None
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError, MemoryError) as error:
+    except (OSError, LookupError, RuntimeError, ValueError, TypeError, MemoryError, AttributeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ScanproofError(f"file must be readable HDF5: {reason}", file=path) from error
+
+
+def item_of(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
+    """What a file holds under a name, if it holds it itself; None where there is none.
+
+    HDF5 can link to other files, and name datasets whose values lie there: what is read must be what is hashed.
+
+    Args:
+        group: the file, or a group in it.
+        name: of a group or dataset directly in it.
+
+    Raises:
+        ScanproofError: a link, or values in another file.
+    """
+    import h5py
+
+    link = group.get(name, getlink=True)
+    if link is None:
+        return None
+    file = Path(group.file.filename)
+    if not isinstance(link, h5py.HardLink):
+        raise ScanproofError("file must hold its data itself", file=file, key=name, value=type(link).__name__)
+    item = group[name]
+    if not isinstance(item, h5py.Dataset):
+        return item if isinstance(item, h5py.Group) else None
+    if item.is_virtual or item.external:
+        raise ScanproofError("file must hold its data itself", file=file, key=name, value="data in other files")
+    return item
+
+
+def check_stored(data: h5py.Dataset, *, key: str) -> None:
+    """Check that a file has written what a dataset claims, before it is allocated.
+
+    Raises:
+        ScanproofError: the file has no bytes for it, or chunks that are too large to be unpacked.
+    """
+    file, size = Path(data.file.filename), data.dtype.itemsize
+    if size * prod(data.chunks or ()) > MAX_CHUNK:
+        raise ScanproofError(f"chunks must have at most {MAX_CHUNK} bytes", file=file, key=key, value=data.chunks)
+    claimed, stored = size * prod(data.shape or ()), min(data.id.get_storage_size(), file.stat().st_size)
+    if data.shape and claimed > max(MAX_TEXT, MAX_RATIO * stored):
+        rule = f"file must hold the {claimed} bytes that it claims"
+        raise ScanproofError(rule, file=file, key=key, value=stored)
 
 
 def check_samples(path: Path, *, coils: int, rows: int, columns: int) -> None:

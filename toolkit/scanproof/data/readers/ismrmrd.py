@@ -12,7 +12,7 @@ import torch
 
 from scanproof.data.readers.base import Gives, Header, MeasuredKspace
 from scanproof.data.readers.fastmri import check_values
-from scanproof.data.readers.hdf5 import check_samples, is_hdf5, open_hdf5
+from scanproof.data.readers.hdf5 import check_samples, check_stored, is_hdf5, item_of, open_hdf5
 from scanproof.data.readers.raw_header import RawHeader, parse_header, read_header_text
 from scanproof.errors import ScanproofError
 from scanproof.physics.field_of_view import fit_field_of_view
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 #: lines of k-space that are held at a time
 _TOGETHER = 256
 #: files with more lines are refused before they are read
-_MAX_LINES = 2**24
+_MAX_LINES = 2**21
 #: lines that are not of the image; names of the package's flags without ``ACQ_IS_``
 _OTHER = (
     "NOISE_MEASUREMENT",
@@ -186,7 +186,7 @@ class _Lines:
     def of(cls, file: h5py.File, path: Path) -> _Lines:
         flags = _flags()
         data = _dataset(file, path)
-        header = parse_header(read_header_text(file[f"{_group(file)}/xml"]), file=path)
+        header = parse_header(_xml(file, path), file=path)
         _check_encoding(header, path)
         heads = data.fields("head")[:]
         noise = _has(heads, flags["NOISE_MEASUREMENT"])
@@ -235,20 +235,29 @@ def _group(file: h5py.File) -> str | None:
     """Name of the group that holds the data; it is ``dataset`` as a rule."""
     import h5py
 
-    groups = [name for name, item in file.items() if isinstance(item, h5py.Group) and {"xml", "data"} <= item.keys()]
+    own = [name for name in file if isinstance(file.get(name, getlink=True), h5py.HardLink)]
+    groups = [
+        name for name in own if file.get(name, getclass=True) is h5py.Group and {"xml", "data"} <= file[name].keys()
+    ]
     return "dataset" if "dataset" in groups else groups[0] if groups else None
+
+
+def _xml(file: h5py.File, path: Path) -> bytes:
+    header = item_of(file[_group(file)], "xml")
+    return b"" if header is None else read_header_text(header, file=path)
 
 
 def _dataset(file: h5py.File, path: Path) -> Any:
     group = _group(file)
     if group is None:
         raise ScanproofError("file must hold a group with xml and data", file=path, value=sorted(file))
-    data = file[f"{group}/data"]
-    names = data.dtype.names or ()
-    if data.ndim != 1 or not {"head", "data"} <= set(names):
-        raise ScanproofError("data must be ISMRMRD acquisitions", file=path, key="data", value=names or data.shape)
+    data = item_of(file[group], "data")
+    names = getattr(data, "dtype", np.dtype("f4")).names or ()
+    if data is None or len(getattr(data, "shape", None) or ()) != 1 or not {"head", "data"} <= set(names):
+        raise ScanproofError("data must be ISMRMRD acquisitions", file=path, key="data", value=names)
     if not 1 <= len(data) <= _MAX_LINES:
         raise ScanproofError(f"file must hold 1 to {_MAX_LINES} lines", file=path, key="data", value=len(data))
+    check_stored(data, key="data")
     return data
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +16,11 @@ from scanproof.data.readers.voxels import check_size, upright
 from scanproof.errors import ScanproofError
 
 SUFFIXES = (".nii", ".nii.gz", ".hdr", ".img")
+
+#: bytes of a compressed file in which its header and extensions must end
+_BEGINNING = 2**22
+#: a compressed file that unpacks to more than so many bytes may unpack to so many times its own
+_LITTLE, _RATIO = 2**28, 200
 
 T = TypeVar("T")
 
@@ -63,7 +69,7 @@ class NiftiReader:
                 no voxel size.
         """
         image = _open(path)
-        voxels = _guarded(path, lambda: _voxels(image))
+        voxels = _guarded(path, lambda: _voxels(image, path))
         return upright(voxels.reshape(*voxels.shape[:2], -1), image.affine, file=path)
 
 
@@ -71,7 +77,7 @@ def _open(path: Path) -> Any:  # nibabel's annotations stop at the base class of
     """The image with its header; voxels stay on the disk."""
     import nibabel as nib
 
-    image: Any = _guarded(path, lambda: nib.load(path))
+    image: Any = _guarded(path, lambda: _packed(path) if path.suffix.lower() == ".gz" else nib.load(path))
     readable = isinstance(image, nib.Nifti1Pair)  # all NIfTI classes come from it
     if not readable:
         raise ScanproofError("file must be a readable NIfTI volume", file=path, value=type(image).__name__)
@@ -82,15 +88,32 @@ def _open(path: Path) -> Any:  # nibabel's annotations stop at the base class of
     if image.get_data_dtype().kind not in "iuf":
         rule = "voxels must be real numbers: images are magnitudes"
         raise ScanproofError(rule, file=path, key="datatype", value=str(image.get_data_dtype()))
-    stored = Path(image.file_map["image"].filename)
+    packed = path.suffix.lower() == ".gz"
+    stored = path if packed else Path(image.file_map["image"].filename)
     needed = image.dataobj.offset + int(np.prod(shape, dtype=float)) * image.get_data_dtype().itemsize
-    if stored.suffix.lower() in (".nii", ".img") and stored.stat().st_size < needed:
+    size = stored.stat().st_size
+    if packed and needed > max(_LITTLE, _RATIO * size):
+        rule = f"file must not unpack to more than {_RATIO} times its size, and its header asks for {needed} bytes"
+        raise ScanproofError(
+            rule, file=path, value=size, hint="an image of hardly anything but zeros: store it as .nii"
+        )
+    if not packed and stored.suffix.lower() in (".nii", ".img") and size < needed:
         rule = f"file must be a readable NIfTI volume: its header asks for {needed} bytes"
-        raise ScanproofError(rule, file=stored, value=stored.stat().st_size)
+        raise ScanproofError(rule, file=stored, value=size)
     return image
 
 
-def _voxels(image: Any) -> np.ndarray:
+def _packed(path: Path) -> Any:
+    """The image in a compressed file, from its beginning alone: nibabel would unpack whatever the header asks for."""
+    import nibabel as nib
+
+    with gzip.open(path) as stream:
+        start = io.BytesIO(stream.read(_BEGINNING))
+    second = int.from_bytes(start.getvalue()[:4], "little") == 540 or start.getvalue()[:4] == b"\x00\x00\x02\x1c"
+    return (nib.Nifti2Image if second else nib.Nifti1Image).from_stream(start)  # type: ignore[no-untyped-call]
+
+
+def _voxels(image: Any, path: Path) -> np.ndarray:
     """Voxels as float32.
 
     A compressed file is read to its end, where its checksum stands: nibabel stops at the last voxel and so takes a
@@ -98,7 +121,6 @@ def _voxels(image: Any) -> np.ndarray:
     """
     from nibabel.arrayproxy import ArrayProxy
 
-    path = Path(image.file_map["image"].filename)
     if path.suffix.lower() != ".gz":
         return np.asarray(image.dataobj, dtype=np.float32)
     stored = image.dataobj
@@ -106,9 +128,10 @@ def _voxels(image: Any) -> np.ndarray:
         spec = (stored.shape, stored.dtype, stored.offset, stored.slope, stored.inter)
         proxy = ArrayProxy(stream, spec)  # type: ignore[no-untyped-call]
         voxels = np.asarray(proxy, dtype=np.float32)
-        while stream.read(2**20):
-            pass
-    return voxels
+        for _ in range(_BEGINNING // 2**20):
+            if not stream.read(2**20):
+                return voxels
+    raise ScanproofError(f"file must end at most {_BEGINNING} bytes behind its voxels", file=path)
 
 
 def _says_orientation(image: Any) -> bool:
@@ -122,6 +145,17 @@ def _guarded(path: Path, read: Callable[[], T]) -> T:
 
     try:
         return read()
-    except (ImageFileError, OSError, EOFError, ValueError, MemoryError, HeaderDataError, zlib.error) as error:
+    except ScanproofError:
+        raise
+    except (
+        ImageFileError,
+        OSError,
+        EOFError,
+        ValueError,
+        MemoryError,
+        OverflowError,
+        HeaderDataError,
+        zlib.error,
+    ) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ScanproofError(f"file must be a readable NIfTI volume: {reason}", file=path) from error

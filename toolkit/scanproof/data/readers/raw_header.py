@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from scanproof.data.readers.hdf5 import MAX_TEXT
 from scanproof.errors import ScanproofError
 
 if TYPE_CHECKING:
@@ -94,9 +97,20 @@ def parse_header(xml: bytes | str, *, file: Path) -> RawHeader:
     )
 
 
-def read_header_text(dataset: h5py.Dataset) -> bytes:
-    """The header's text in an HDF5 dataset of one string."""
-    value = dataset[()] if dataset.shape == () else dataset[0]
+def read_header_text(dataset: h5py.Group | h5py.Dataset, *, file: Path) -> bytes:
+    """The header's text in an HDF5 dataset of one string.
+
+    Raises:
+        ScanproofError: it is something else, or longer than any header.
+    """
+    import h5py
+
+    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "SO" or dataset.size != 1:
+        raise ScanproofError("XML header must be one text", file=file, key="header")
+    if dataset.dtype.itemsize > MAX_TEXT:
+        rule = f"XML header must have at most {MAX_TEXT} bytes"
+        raise ScanproofError(rule, file=file, key="header", value=dataset.dtype.itemsize)
+    value = dataset[()] if dataset.shape == () else np.asarray(dataset[()]).reshape(-1)[0]
     return bytes(value) if isinstance(value, bytes) else str(value).encode()
 
 
