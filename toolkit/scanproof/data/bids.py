@@ -9,6 +9,7 @@ from typing import Final
 
 import pandas as pd
 
+from scanproof.data.find_paths import check_name
 from scanproof.data.manifest import Manifest
 from scanproof.data.read_labels import COLUMN, PREFIX, read_labels
 from scanproof.errors import ScanproofError, unknown_name
@@ -82,6 +83,7 @@ def _images(root: Path) -> list[tuple[str, Path, str]]:
     found = []
     for pattern in ("sub-*/anat/*.nii*", "sub-*/ses-*/anat/*.nii*"):
         for path in sorted(root.glob(pattern)):
+            check_name(path)
             name = _IMAGE.fullmatch(path.name)
             if name is None or _entities(name["entities"]).get("part", "mag") != "mag":
                 continue

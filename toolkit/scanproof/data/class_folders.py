@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from scanproof.data.find_paths import check_name
 from scanproof.data.images import is_image
 from scanproof.data.labels import NAME_RULE, is_target_name, label_column
 from scanproof.data.manifest import Manifest
@@ -45,6 +46,8 @@ def read_class_folders(root: Path, *, site: str) -> Manifest:
             value=[folder.name for folder in folders],
         )
     for folder in folders:
+        for path in _images(folder):
+            check_name(path)
         if not is_target_name(folder.name):
             raise ScanproofError(f"name of a class {NAME_RULE}", file=folder, value=folder.name)
     table = pd.DataFrame(

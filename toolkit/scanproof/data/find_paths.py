@@ -7,8 +7,23 @@ import re
 import unicodedata
 from pathlib import Path
 
+from scanproof.errors import ScanproofError
+
 #: a folder, and the number of a series in it
 _SERIES = re.compile(r"(.+)#(\d+)")
+
+
+def check_name(path: Path | str) -> None:
+    """Check that the name of a file or folder is text, which can stand in tables and on pages.
+
+    Raises:
+        ScanproofError: it has bytes that are no UTF-8.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = str(path).encode(errors="backslashreplace").decode()
+        raise ScanproofError("names of files and folders must be UTF-8", file=shown, hint="rename it") from None
 
 
 class PathFinder:

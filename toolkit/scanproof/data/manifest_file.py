@@ -6,12 +6,14 @@ import csv
 import io
 import itertools
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import pandas as pd
 
+from scanproof.data.parquet_table import MOST_COLUMNS, read_parquet
 from scanproof.data.problems import Problem, Unit
 from scanproof.errors import ScanproofError
 
@@ -94,6 +96,8 @@ def _csv(manifest: Path, most: int | None) -> Rows:
         raise ScanproofError(rule, file=manifest, key=f"line {began}") from error
     if header is None:
         raise ScanproofError("manifest must be a readable UTF-8 CSV file: it holds no columns", file=manifest)
+    if len(header) > MOST_COLUMNS:
+        raise ScanproofError(f"manifest must have at most {MOST_COLUMNS} columns", file=manifest, value=len(header))
     return _table(header, records, numbers)
 
 
@@ -113,7 +117,7 @@ def _separator(text: str) -> str:
 
 def _table(header: list[str], records: list[list[str]], numbers: list[int]) -> Rows:
     problems = []
-    twice = sorted({name for name in header if name and header.count(name) > 1})
+    twice = sorted(name for name, count in Counter(header).items() if name and count > 1)
     if twice:
         rule = "columns must have different names"
         problems.append(Problem(rule=rule, place="columns", found=(twice,)))
@@ -133,23 +137,13 @@ def _table(header: list[str], records: list[list[str]], numbers: list[int]) -> R
 
 
 def _parquet(manifest: Path, most: int | None) -> Rows:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(manifest) as file:
-            rows = file.read() if most is None else next(file.iter_batches(most), file.schema_arrow.empty_table())
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ScanproofError(f"manifest must be a readable Parquet file: {reason}", file=manifest) from error
-    columns = {}
-    for name, column in zip(rows.schema.names, rows.columns, strict=True):
-        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-        plain = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)
-        if plain or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind):
-            columns[name] = pd.array([_text(value) for value in column.to_pylist()], dtype="string")
-    index = pd.RangeIndex(1, rows.num_rows + 1)
-    return Rows(table=pd.DataFrame(columns, index=index), unit="row")
+    rows = read_parquet(manifest, file=manifest)
+    rows = rows if most is None else rows.slice(0, most)
+    columns = {
+        name: pd.array([_text(value) for value in column.to_pylist()], dtype="string")
+        for name, column in zip(rows.column_names, rows.columns, strict=True)
+    }
+    return Rows(table=pd.DataFrame(columns, index=pd.RangeIndex(1, rows.num_rows + 1)), unit="row")
 
 
 def _text(value: object) -> str | None:

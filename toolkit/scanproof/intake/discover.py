@@ -12,6 +12,7 @@ import pandas as pd
 
 from scanproof.data.bids import is_bids, read_bids
 from scanproof.data.class_folders import SUBJECTS_ARE_FILES, class_folders, read_class_folders
+from scanproof.data.find_paths import check_name
 from scanproof.data.images import is_image
 from scanproof.data.manifest import Examined, Manifest, examine_manifest
 from scanproof.data.manifest_file import read_rows
@@ -87,6 +88,8 @@ def template(intake: Intake) -> str:
 
 def _by_name(folder: Path, site: str) -> Manifest:
     paths = sorted(_readable(folder))
+    for path in paths:
+        check_name(path)
     if not paths:
         rule = "folder must hold a manifest or files that can be read: NIfTI, DICOM series, raw data or images"
         raise ScanproofError(rule, file=folder, hint="see the readers in studies/README.md")

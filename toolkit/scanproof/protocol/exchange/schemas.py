@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from scanproof.data.parquet_table import read_parquet
 from scanproof.errors import ScanproofError
 from scanproof.evaluation.comparisons import COMPARISON_COLUMNS
 from scanproof.evaluation.table import PREDICTION_COLUMNS, RESULT_COLUMNS, check_table
@@ -29,8 +30,6 @@ QUALITY_COLUMNS = {
     name: RESULT_COLUMNS[name]
     for name in ("subject", "case", "shift", "severity", "reconstruction", "acceleration", "metric", "value")
 }
-#: most rows that a table may have
-MOST_ROWS = 5_000_000
 #: longest name in a table
 LONGEST = 200
 
@@ -98,22 +97,10 @@ def read_tables(files: Mapping[str, bytes], *, file: object) -> dict[str, pd.Dat
 
 
 def _read(name: str, data: bytes, *, file: str) -> pd.DataFrame:
-    import pyarrow as arrow
-    import pyarrow.parquet as parquet
-
+    table = read_parquet(data, file=file, columns=list(TABLES[name])).to_pandas()
     try:
-        found = parquet.ParquetFile(io.BytesIO(data))
-        columns, rows = found.schema_arrow.names, found.metadata.num_rows
-        if columns != list(TABLES[name]):
-            raise ScanproofError("table must have its own columns, in their order", file=file, value=columns[:40])
-        if rows > MOST_ROWS:
-            raise ScanproofError(f"table must have at most {MOST_ROWS} rows", file=file, value=rows)
-        table = found.read().replace_schema_metadata(None).to_pandas()
-        for column, kind in TABLES[name].items():
-            table[column] = table[column].astype(kind)
-    except ScanproofError:
-        raise
-    except (arrow.ArrowException, OSError, ValueError, TypeError, OverflowError, MemoryError) as error:
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        table = table.astype(TABLES[name])
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
+        reason = str(error).partition("\n")[0][:200]
         raise ScanproofError(f"table must be readable: {reason}", file=file) from None
     return check_table(table, schema(name), name=file)
