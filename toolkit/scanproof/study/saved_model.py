@@ -125,7 +125,7 @@ def read_arrays(file: Path, *, sha256: str) -> dict[str, np.ndarray]:
     check_hash(hashlib.sha256(data).hexdigest(), sha256, file=file)
     try:
         arrays = load(data)
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, LookupError, ValueError, TypeError, AttributeError) as error:
         raise ScanproofError(f"weights must be a safetensors file: {error}", file=file) from None
     for name, array in arrays.items():
         if not np.isfinite(array).all():

@@ -12,7 +12,15 @@ from typing import Literal
 import pandas as pd
 
 from scanproof.errors import ScanproofError, unknown_name
-from scanproof.protocol.exchange.archive import MANIFEST, Contents, listed, manifest_bytes, unpack
+from scanproof.protocol.exchange.archive import (
+    ALLOWED,
+    MANIFEST,
+    REQUIRED,
+    Contents,
+    listed,
+    manifest_bytes,
+    unpack,
+)
 from scanproof.protocol.exchange.places import ProtocolIdentity, slug
 from scanproof.protocol.exchange.record import Validation, parse_validation
 from scanproof.protocol.exchange.schemas import read_tables
@@ -234,6 +242,8 @@ def stored_exports(place: Path) -> list[tuple[Path, SiteExport]]:
             continue  # what a killed process left
         try:
             contents = Contents.model_validate_json(path.read_bytes())
+            if not set(REQUIRED) <= set(contents.files) <= set(ALLOWED):
+                raise ValueError(f"its manifest must list {', '.join(REQUIRED)}, and no file but {', '.join(ALLOWED)}")
             files = {name: (path.parent / name).read_bytes() for name in contents.files}
         except (OSError, ValueError) as error:
             reason = str(error).splitlines()[0]
