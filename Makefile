@@ -7,8 +7,8 @@ STAMP := $(VENV)/.installed
 WHEELHOUSE := build/wheelhouse
 
 .PHONY: help wheelhouse install-offline demo test acceptance lint audit bench bench-harness bench-transforms \
-	bench-gleam bench-statistics bench-ray bench-kill bench-untrained atlas ui services services-stop picture \
-	schema browser postgresql clean
+	bench-gleam bench-statistics bench-ray bench-kill bench-untrained fuzz atlas ui services services-stop \
+	picture schema browser postgresql clean
 
 help:
 	@echo "make wheelhouse  fetch scanproof and all it needs into $(WHEELHOUSE), for a machine without internet"
@@ -26,6 +26,7 @@ help:
 	@echo "make bench-statistics  metrics of bootstrap resamples against a loop over scikit-learn"
 	@echo "make bench-ray  a Ray cluster against processes of this machine, on tasks that do almost nothing"
 	@echo "make bench-kill        runs killed at random moments and started again, against undisturbed ones"
+	@echo "make fuzz        read 11,000 damaged, odd and hostile inputs of every kind"
 	@echo "make atlas       measure and picture every artifact at every severity into studies/artifacts/results"
 	@echo "make ui          open MLflow on the results, http://127.0.0.1:5000"
 	@echo "make services    start PostgreSQL and an MLflow server in SERVICES=mlruns/services; make services-stop"
@@ -103,6 +104,9 @@ bench-kill: $(STAMP)
 
 bench-untrained: $(STAMP)
 	$(BIN)/python tests/benchmarks/bench_untrained.py --json build/bench/untrained.json
+
+fuzz: $(STAMP)
+	cd tests && nice -n 10 ../$(BIN)/python -m fuzz.run --count 500 --json ../build/bench/fuzz.json
 
 atlas: $(STAMP)
 	mkdir -p studies/artifacts/results
