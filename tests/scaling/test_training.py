@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, strategies as st
+from ignite.engine import Engine, Events
 
 from scanproof.scaling.degradation import GaussianNoise
 from scanproof.scaling.networks import build_network
@@ -48,7 +50,7 @@ def data() -> Data:
 
 def trained(data: Data, **changes) -> Trained:
     options = {"rate": 0.01, "seed": 1, "checkpoint": None} | {
-        name: changes.pop(name) for name in ("rate", "checkpoint") if name in changes
+        name: changes.pop(name) for name in ("rate", "checkpoint", "handlers") if name in changes
     }
     protocol = dataclasses.replace(PROTOCOL, **changes)
     return train_network(build_network("denoising", 2, seed=1), data, NOISE, protocol, **options)
@@ -94,6 +96,31 @@ def test_a_killed_training_goes_on_to_the_same_result(data: Data, tmp_path: Path
     assert whole.history.drop(columns="seconds").equals(resumed.history.drop(columns="seconds"))
     assert resumed.history["seconds"].is_monotonic_increasing
     assert not path.exists()
+
+
+def test_handlers_are_told_of_every_round(data: Data, tmp_path: Path) -> None:
+    class Watch:
+        def __init__(self) -> None:
+            self.rows: list[dict[str, float]] = []
+            self.before: list[dict[str, float]] = []
+
+        def attach(self, engine: Engine) -> None:
+            engine.add_event_handler(Events.STARTED, lambda one: self.before.extend(one.state.history))
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self.note)
+
+        def note(self, engine: Engine) -> None:
+            self.rows.append({"epoch": engine.state.epoch, **engine.state.metrics})
+            if len(self.rows) == 3 and not self.before:
+                raise KeyboardInterrupt
+
+    whole = trained(data).history.drop(columns="seconds")
+    first, then = Watch(), Watch()
+    with pytest.raises(KeyboardInterrupt):
+        trained(data, checkpoint=tmp_path / "one.pt", handlers=[first])
+    trained(data, checkpoint=tmp_path / "one.pt", handlers=[then])
+    assert then.before == first.rows
+    told = pd.DataFrame([*first.rows, *then.rows]).drop(columns="seconds").astype(whole.dtypes)
+    pd.testing.assert_frame_equal(told, whole)
 
 
 def test_the_rate_falls_on_plateaus_and_training_stops_at_its_lowest(data: Data) -> None:

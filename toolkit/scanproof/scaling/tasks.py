@@ -68,6 +68,7 @@ def scale_train(key: str, params: Params, inputs: Inputs, context: Context) -> P
         rate=float(rate),
         seed=_seed(params),
         checkpoint=context.store.unfinished(key),
+        handlers=context.handlers(key, params) if context.handlers else (),
     )
     return Payload(
         arrays={name: tensor.numpy() for name, tensor in result.weights.items()},

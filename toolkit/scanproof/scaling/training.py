@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,11 @@ from scanproof.errors import ScanproofError, unknown_name
 from scanproof.scaling.degradation import Degradation, Objects
 from scanproof.seeds import derive_seed, generator
 from scanproof.training.checkpoint import Checkpoint, Progress, states_of
+from scanproof.training.engine import Handler
 from scanproof.training.processes import Processes
+
+if TYPE_CHECKING:
+    from ignite.engine import Engine
 
 Optimiser = Literal["adam", "rmsprop"]
 Loss = Literal["mse", "l1", "ssim"]
@@ -101,6 +106,7 @@ def train_network(
     rate: float,
     seed: int,
     checkpoint: Path | None = None,
+    handlers: Sequence[Handler] = (),
 ) -> Trained:
     """Train a network in place, and give it the weights of its best round.
 
@@ -117,6 +123,8 @@ def train_network(
         seed: of everything random.
         checkpoint: file that holds the training after every round; see
             :class:`~scanproof.training.checkpoint.Checkpoint`. It is deleted at the end.
+        handlers: MONAI handlers that watch; a round is an epoch to them. They find its row of the history in
+            ``engine.state.metrics``, and those before an interruption in ``engine.state.history``.
 
     Raises:
         DivergedError: a loss that is not finite.
@@ -139,7 +147,9 @@ def train_network(
         kept = Checkpoint(checkpoint, identity, states_of(network, [optimiser], [plateau]))
         kept.resume(progress, Processes.now())
     step = int(progress.rows[-1]["step"]) if progress.rows else 0
-    while step < most and not _ended(progress, lowest, protocol.stop):
+
+    def one_round(engine: Engine, _: object) -> None:
+        nonlocal step
         clock = _clock(device)
         losses = []
         while True:
@@ -163,11 +173,19 @@ def train_network(
                 rule = f"{name} must stay finite"
                 raise DivergedError(rule, key=f"step {step}", value=value, hint="try a lower learning rate")
         before = progress.rows[-1]["seconds"] if progress.rows else 0.0
-        seconds = before + _clock(device) - clock
-        progress.add({**row, "seconds": seconds}, score=-found, network=network, patience=protocol.steps or 2**62)
+        engine.state.metrics = {**row, "seconds": before + _clock(device) - clock}
+        progress.add(engine.state.metrics, score=-found, network=network, patience=protocol.steps or 2**62)
         plateau.step(found)
         if kept is not None:
             kept.save(progress, random={})
+
+    def end_round(engine: Engine) -> None:
+        if step >= most or _ended(progress, lowest, protocol.stop):
+            engine.terminate()
+
+    if step < most and not _ended(progress, lowest, protocol.stop):
+        rounds = protocol.steps and math.ceil(protocol.steps / every)
+        _run(one_round, end_round, handlers, done=progress.rows, most=rounds)
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     network.load_state_dict(progress.best)
@@ -218,6 +236,36 @@ def batch_rows(step: int, *, size: int, count: int, seed: int) -> list[int]:
 def _shuffled(turn: int, count: int, seed: int) -> list[int]:
     drawn: list[int] = np.random.default_rng(derive_seed(seed, "batches", turn)).permutation(count).tolist()
     return drawn
+
+
+def _run(
+    one_round: Callable[[Engine, object], None],
+    end_round: Callable[[Engine], None],
+    handlers: Sequence[Handler],
+    *,
+    done: Sequence[dict[str, float]],
+    most: int | None,
+) -> None:
+    """Go through rounds, each an epoch of one step to an engine of ignite's, until one of them ends it.
+
+    Args:
+        one_round: trains and validates.
+        end_round: ends the engine after the last; what it calls an epoch is complete then, and handlers hear of it.
+        handlers: that watch.
+        done: rows of the rounds before an interruption.
+        most: rounds that there can be.
+    """
+    from ignite.engine import Engine, Events
+
+    engine = Engine(one_round)
+    engine.add_event_handler(Events.EPOCH_COMPLETED, end_round)
+    engine.logger = logging.Logger("rounds", logging.CRITICAL + 1)  # callers tell of progress and errors
+    engine.state.max_epochs, engine.state.epoch_length = most or 2**31, 1
+    engine.state.epoch = engine.state.iteration = len(done)
+    engine.state.history = list(done)
+    for handler in handlers:
+        handler.attach(engine)
+    engine.run([None])
 
 
 def _optimiser(network: nn.Module, protocol: Protocol, rate: float) -> torch.optim.Optimizer:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 #: parameters of a training that a reader of MLflow wants to see
 _TRAINING_PARAMS = (
+    "task",
+    "examples",
+    "width",
     "classifier",
     "network",
     "norm",
@@ -47,6 +50,9 @@ def training_name(params: Mapping[str, Any]) -> str:
         >>> training_name({"classifier": "resnet18", "norm": "group", "training_seed": 2})
         'train group, seed 2: resnet18'
     """
+    if "examples" in params:
+        seed = f", seed {params['training_seed']}"
+        return f"train {params['task']}, N = {params['examples']}, width {params['width']}{seed}"
     if "classifier" in params:
         return f"train {params['norm']}, seed {params['training_seed']}: {params['classifier']}"
     mode = f" ({params['options']['training']})" if "training" in params["options"] else ""
@@ -72,7 +78,7 @@ def training_record(task: Task, payload: Payload) -> TrainingRecord:
     return TrainingRecord(
         key=task.key,
         name=training_name(task.params),
-        kind="reconstruction" if task.kind == "fit_reconstruction" else "classifier",
+        kind="classifier" if "classifier" in task.params else "reconstruction",
         params={**training_params(task.params), **_counted(payload)},
         history=payload.tables["history"],
         model_sha256=hash_weights(payload.arrays),
