@@ -44,6 +44,21 @@ def test_the_interval_of_an_exponent_is_students_where_only_trainings_differ():
     assert value - lower == pytest.approx(half, rel=0.08)
 
 
+def test_seeds_that_run_through_all_sizes_have_the_freedom_of_their_number():
+    """A seed has an exponent of its own: Student's interval of their mean."""
+    rng = np.random.default_rng(5)
+    sizes, count = np.array(SIZES, float), 4
+    slopes = -0.5 + 0.05 * rng.normal(size=count)
+    values = tuple(np.exp(slopes * np.log(size))[:, None] for size in sizes)
+    measured = Ladder(axis=axis("mse"), sizes=sizes, values=values, subjects=np.array(["a"], object))
+    bootstrap = Bootstrap(seed=1, resamples=4000, interval="expanded")
+    value, lower, upper = law(measured, "single", bootstrap=bootstrap, draw="seed").estimates()["exponent"]
+    half = scipy.stats.t.ppf(0.975, count - 1) * slopes.std(ddof=1) / np.sqrt(count)
+    assert float(value) == pytest.approx(slopes.mean())
+    # of four seeds there are few resamples: the interval is roughly Student's
+    assert float(upper - lower) / 2 == pytest.approx(half, rel=0.25)
+
+
 def test_what_subjects_share_moves_the_level_but_not_the_exponent(bootstrap):
     design = Simulated(sizes=SIZES, error=lambda n: n**-0.4, training=1e-4, case=1e-4, subject=0.5)
     measured = simulated_ladder(design, seed=1)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from scanproof.evaluation.bootstrap import Bootstrap, Estimate
 from scanproof.scaling.fits.fit import Fit, Form, fit
@@ -29,6 +30,7 @@ class Law:
         steps: how far each size was moved to learn what moves the fit, one standard error, shape ``(n,)``.
         moved: fits with each size moved down and up in turn, ``2n`` curves.
         of_subjects: covariance of the points by subjects, ``(n, n)``.
+        draw: how trainings were drawn.
     """
 
     form: Form
@@ -38,13 +40,15 @@ class Law:
     steps: FloatArray
     moved: Fit
     of_subjects: FloatArray
+    draw: Draw
 
     def estimate(self, quantity: Callable[[Fit], FloatArray]) -> Estimate:
         """Value and interval of anything that can be computed from a fit.
 
         The interval is that of the replicates. An expanded one takes its degrees of freedom from the variance of the
         quantity, split into what subjects and what the trainings of each size give to it by linear propagation
-        (Satterthwaite, Biometrics Bull. 2, 1946).
+        (Satterthwaite, Biometrics Bull. 2, 1946). Seeds that run through all sizes give one part of it together, with
+        their number less one.
 
         Args:
             quantity: of fitted curves, ``(curves,)`` or ``(curves, m)``.
@@ -53,7 +57,11 @@ class Law:
             Of shape ``()`` or ``(m,)``.
         """
         samples = np.moveaxis(quantity(self.fit), 0, -1)
-        return self.bootstrap.estimate(samples, freedom=self._freedom(np.moveaxis(quantity(self.moved), 0, -1)))
+        return self.bootstrap.estimate(samples, freedom=self.freedom(quantity))
+
+    def freedom(self, quantity: Callable[[Fit], FloatArray]) -> FloatArray:
+        """Degrees of freedom of the variance of a quantity; see :meth:`estimate`."""
+        return self._freedom(np.moveaxis(quantity(self.moved), 0, -1))
 
     def estimates(self) -> dict[str, Estimate]:
         """The parameters of the form that mean something, by name; see :func:`quantities`."""
@@ -62,14 +70,21 @@ class Law:
     def _freedom(self, moved: FloatArray) -> FloatArray:
         down, up = np.split(moved, 2, axis=-1)
         slopes = np.nan_to_num((up - down) / (2 * self.steps))
-        count = self.ladder.trainings
-        scatter = np.array([logs.var(ddof=1) if len(logs) > 1 else 0.0 for logs in self.ladder.logs])
-        of_trainings = slopes**2 * scatter / count
+        of_trainings, freedom = self._of_trainings(slopes)
         of_subjects = np.einsum("...i,ij,...j->...", slopes, self.of_subjects, slopes)
         subjects = max(len(set(self.ladder.subjects)) - 1, 1)
         whole = (of_subjects + of_trainings.sum(axis=-1)) ** 2
-        parts = of_subjects**2 / subjects + (of_trainings**2 / np.maximum(count - 1, 1)).sum(axis=-1)
+        parts = of_subjects**2 / subjects + (of_trainings**2 / np.maximum(freedom, 1)).sum(axis=-1)
         return np.asarray(np.where(parts > 0, whole / np.where(parts > 0, parts, 1), float(subjects)), np.float64)
+
+    def _of_trainings(self, slopes: FloatArray) -> tuple[FloatArray, npt.NDArray[np.intp]]:
+        """What trainings give to the variance of a quantity, in independent parts, and the freedom of each."""
+        count, logs = self.ladder.trainings, self.ladder.logs
+        if self.draw == "seed":
+            seeds = np.atleast_2d(np.cov(np.stack(logs))) if count[0] > 1 else np.zeros((len(logs), len(logs)))
+            return np.einsum("...i,ij,...j->...", slopes, seeds, slopes)[..., None] / count[0], count[:1] - 1
+        scatter = np.array([one.var(ddof=1) if len(one) > 1 else 0.0 for one in logs])
+        return slopes**2 * scatter / count, count - 1
 
 
 def law(ladder: Ladder, form: Form, *, bootstrap: Bootstrap, draw: Draw = "training") -> Law:
@@ -102,6 +117,7 @@ def law(ladder: Ladder, form: Form, *, bootstrap: Bootstrap, draw: Draw = "train
         steps=steps,
         moved=fitted(samples[0] + np.concatenate([-moves, moves])),
         of_subjects=np.atleast_2d(np.cov(means[:, 1:])),
+        draw=draw,
     )
 
 
