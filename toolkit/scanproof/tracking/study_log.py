@@ -13,9 +13,10 @@ import pandas as pd
 
 from scanproof.errors import ScanproofError
 from scanproof.evaluation.table import ALL_SITES
-from scanproof.tracking.client import connect, quiet
+from scanproof.tracking.client import connect
 from scanproof.tracking.differences import chain_differences, chain_tags, difference_points, worst_shift
 from scanproof.tracking.experiment import prepare
+from scanproof.tracking.logged import data_inputs, log_frame
 from scanproof.tracking.metrics import (
     SiteSummary,
     chain_rows,
@@ -35,12 +36,6 @@ from scanproof.tracking.views import study_views
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import DatasetInput
-
-_CONTEXTS = {"train": "training", "val": "validation", "test": "testing"}
-#: longest table that MLflow's pages can show; longer ones are parquet files alone
-_SHOWN_ROWS = 20_000
-_DIGEST = 12  # characters that a list of runs has room for; MLflow takes up to 36
 
 
 def log_study(tracked: TrackedStudy, *, uri: str, artifact_root: Path | None = None) -> dict[str, str]:
@@ -214,35 +209,11 @@ def _log_tables(client: MlflowClient, run_id: str, tracked: TrackedStudy, site: 
     }
     for name, table in tables.items():
         rows = table[table["site"] == site] if len(table) and name != "claims" else table
-        if rows.empty:
-            continue
-        if len(rows) <= _SHOWN_ROWS:
-            with quiet():
-                client.log_table(run_id, rows.reset_index(drop=True), f"{name}.json")
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"{name}.parquet"
-            rows.to_parquet(path, index=False)
-            client.log_artifact(run_id, str(path))
+        log_frame(client, run_id, name, rows)
 
 
 def _log_data(client: MlflowClient, run_id: str, tracked: TrackedStudy, site: str) -> None:
     cohort = tracked.cohorts.get(site)
     if cohort is None or cohort.empty:
         return
-    parts = dict(tuple(cohort.groupby("split"))) if "split" in cohort else {"test": cohort}
-    inputs = [_data_input(tracked, site, str(split), rows) for split, rows in parts.items()]
-    client.log_inputs(run_id, datasets=inputs)
-
-
-def _data_input(tracked: TrackedStudy, site: str, split: str, rows: pd.DataFrame) -> DatasetInput:
-    """The cases of one split as an MLflow data set: names of columns, number of rows and the hash of the data."""
-    from mlflow.data.code_dataset_source import CodeDatasetSource
-    from mlflow.data.pandas_dataset import from_pandas
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
-    digest = tracked.data_sha256[site]
-    source = CodeDatasetSource(tags={"mlflow.source.name": "scanproof", "data_sha256": digest})
-    with quiet():
-        found = from_pandas(rows.reset_index(drop=True), source=source, name=f"{site} {split}", digest=digest[:_DIGEST])
-        entity = Dataset(**found.to_dict())
-    return DatasetInput(entity, tags=[InputTag("mlflow.data.context", _CONTEXTS.get(split, split))])
+    client.log_inputs(run_id, datasets=data_inputs(site, cohort, digest=tracked.data_sha256[site]))
