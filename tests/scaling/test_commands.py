@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
@@ -16,7 +17,8 @@ def folder(sweep, tmp_path):
     # some shifted test cases: twice the error
     tested = sweep[(sweep["split"] == "test") & (sweep["metric"] == "mse")]
     shifted = tested.assign(shift="noise", severity=2, value=2 * tested["value"])
-    pd.concat([sweep, shifted]).to_parquet(tmp_path / "results.parquet")
+    decibels = shifted.assign(metric="psnr", value=-10 * np.log10(shifted["value"]))
+    pd.concat([sweep, shifted, decibels]).to_parquet(tmp_path / "results.parquet")
     return tmp_path
 
 
@@ -38,7 +40,26 @@ def test_fit_writes_tables_a_page_and_a_picture(folder):
     assert len(pd.read_csv(out / "choices.csv")) == 6
     page = (out / "README.md").read_text()
     assert "| denoising, simulated | clean | Mean squared error | broken power law | **agree** |" in page
-    assert (out / "fits.png").read_bytes()[:4] == b"\x89PNG"
+    assert "exponent of the ratio" in page
+    for name in ("laws", "widths", "robustness"):
+        assert f"](figures/{name}.png)" in page
+        assert (out / "figures" / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
+    html = (out / "report.html").read_text()
+    assert "scanproof scaling report" in html
+    assert "agree for denoising" in html
+
+
+def test_tables_for_a_manuscript_have_no_page_of_their_own(folder, tmp_path):
+    out = tmp_path / "tables"
+    done = CliRunner().invoke(app, ["scaling", "tables", str(folder), "-o", str(out), "--resamples", "100"])
+    assert done.exit_code == 0, done.output
+    files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert {str(out / name) for name in files} == set(done.output.split())
+    assert files == {
+        "README.md",
+        *(f"{name}.csv" for name in ("verdicts", "fits", "choices", "points", "robustness")),
+        *(f"figures/{name}.png" for name in ("laws", "published", "widths", "robustness")),
+    }
 
 
 def test_plan_says_what_is_worth_it_and_refuses_the_rest(folder, tmp_path):

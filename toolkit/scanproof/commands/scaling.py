@@ -13,6 +13,8 @@ from scanproof.commands.sweep import run, theory
 
 if TYPE_CHECKING:
     from scanproof.evaluation.bootstrap import Bootstrap
+    from scanproof.scaling.ladder import Draw
+    from scanproof.scaling.report import SweepReport
 
 app = typer.Typer(help="Scaling laws: how much data and how large a network is worth having.", no_args_is_help=True)
 app.command()(run)
@@ -24,9 +26,15 @@ Results = Annotated[
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the resamples.")]
 Resamples = Annotated[int, typer.Option("--resamples", min=100, help="Behind each interval.")]
 Confidence = Annotated[float, typer.Option("--confidence", help="Of the intervals.")]
-Together = Annotated[
-    Literal["training", "seed"],
-    typer.Option("--draw", help="Draw trainings anew size by size, or seeds with all sizes (they draw the examples)."),
+Axes = Annotated[
+    list[str] | None,
+    typer.Option("--axis", metavar="NAME", help="mse, nrmse, dssim, psnr or ssim; may be given several times."),
+]
+_DRAW = "Draw trainings anew size by size, or seeds with all sizes (they draw the examples)"
+Together = Annotated[Literal["training", "seed"], typer.Option("--draw", help=f"{_DRAW}.")]
+Drawn = Annotated[
+    Literal["training", "seed"] | None,
+    typer.Option("--draw", help=f"{_DRAW}; default: seed for a sweep that was run here, else training."),
 ]
 
 
@@ -36,38 +44,38 @@ def fit(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="Default: fits, beside the table.")
     ] = None,
-    axis: Annotated[
-        list[str] | None,
-        typer.Option("--axis", metavar="NAME", help="mse, nrmse, dssim, psnr or ssim; may be given several times."),
-    ] = None,
-    draw: Together = "training",
+    axis: Axes = None,
+    draw: Drawn = None,
     seed: Seed = 0,
     resamples: Resamples = 1000,
     confidence: Confidence = 0.95,
 ) -> None:
     """Fit power laws to a sweep: exponents, break and asymptote with intervals, and the verdict on flattening."""
-    from rich.console import Console
+    from scanproof.scaling.write import write_fits, write_report
 
-    from scanproof.scaling.analysis import analyse_table
-    from scanproof.scaling.table import read_sweep
+    report = _analysed(results, axis, draw, _bootstrap(seed, resamples, confidence))
+    for one in report.found:
+        print(f"{one.task}, {one.data}, {one.shift}, {one.axis.label}: {one.finding.verdict} ({one.finding.why})")
+    folder = output or _beside(results, "fits")
+    print(write_fits(report, folder)[0])
+    print(write_report(report, folder))
+
+
+@app.command()
+def tables(
+    results: Results,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where to write.", show_default=False)],
+    axis: Axes = None,
+    draw: Drawn = None,
+    seed: Seed = 0,
+    resamples: Resamples = 1000,
+    confidence: Confidence = 0.95,
+) -> None:
+    """Write what a finished sweep found as CSV, Markdown and figures, for a manuscript."""
     from scanproof.scaling.write import write_fits
 
-    table = read_sweep(results)
-    bootstrap = _bootstrap(seed, resamples, confidence)
-    with Console(stderr=True).status("fitting") as status:
-        found = analyse_table(
-            table, bootstrap=bootstrap, axes=axis or (), draw=draw, on_curve=lambda text: status.update(text)
-        )
-    for one in found:
-        print(f"{one.task}, {one.data}, {one.shift}, {one.axis.label}: {one.finding.verdict} ({one.finding.why})")
-    files = write_fits(
-        found,
-        output or _beside(results, "fits"),
-        title="Scaling laws",
-        command=repeatable_command(sys.argv[1:]),
-        level=confidence,
-    )
-    print(files[0])
+    for path in write_fits(_analysed(results, axis, draw, _bootstrap(seed, resamples, confidence)), output):
+        print(path)
 
 
 @app.command()
@@ -109,6 +117,25 @@ def plan(
     console.print(Markdown(text)) if console.is_terminal else print(text)
     if output is not None:
         print(write_plans(plans, output, title=title, command=command, level=confidence)[0])
+
+
+def _analysed(results: Path, axes: list[str] | None, draw: Draw | None, bootstrap: Bootstrap) -> SweepReport:
+    from datetime import UTC, datetime
+
+    from rich.console import Console
+
+    from scanproof.scaling.gather import gather
+
+    with Console(stderr=True).status("fitting") as status:
+        return gather(
+            results,
+            bootstrap=bootstrap,
+            command=repeatable_command(sys.argv[1:]),
+            axes=axes or (),
+            draw=draw,
+            created=datetime.now(UTC).isoformat("T", "seconds"),
+            on_curve=lambda text: status.update(text),
+        )
 
 
 def _bootstrap(seed: int, resamples: int, confidence: float) -> Bootstrap:

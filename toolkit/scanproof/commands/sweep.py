@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -43,7 +44,8 @@ def run(
         "mlruns"
     ),
 ) -> None:
-    """Train every network of a scaling file and measure it: a results table and MLflow runs."""
+    """Train every network of a scaling file and measure it: results, report and MLflow runs."""
+    from scanproof.commands.repeatable import repeatable_command
     from scanproof.progress import show_progress
     from scanproof.scaling.load import load_sweep
     from scanproof.scaling.run import run_sweep
@@ -63,11 +65,13 @@ def run(
             device="cuda" if gpus else device,
             store_at=store,
             tracking_uri=uri,
+            command=repeatable_command(sys.argv[1:]),
             on_start=progress.start,
             on_done=progress.done,
             on_stage=progress.stage,
         )
     print(finished.table)
+    print(finished.report)
 
 
 def theory(

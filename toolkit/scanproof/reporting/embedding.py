@@ -25,14 +25,14 @@ def page_environment(
     """What renders a package's templates: everything is escaped, and a name that is missing is an error.
 
     Args:
-        package: whose templates.
+        package: whose templates; they may use those of reports, too.
         filters: name to function.
         last_newline: keep the one at a template's end.
     """
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(lambda name: resource(name, package)),
+        loader=jinja2.FunctionLoader(lambda name: _template(name, package)),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -41,6 +41,14 @@ def page_environment(
     )
     environment.filters |= filters
     return environment
+
+
+def _template(name: str, package: str) -> str | None:
+    """A template of a package, else of reports."""
+    for place in (package, "scanproof.reporting"):
+        if files(place).joinpath("templates", name).is_file():
+            return resource(name, place)
+    return None
 
 
 def script_text(text: str) -> str:

@@ -14,19 +14,24 @@ from scanproof.reporting.drawing import dress, sheet
 from scanproof.reporting.style import BAND_OPACITY, COLOURS, GREY, INK, series_style
 from scanproof.reporting.vocabulary import plain
 from scanproof.scaling.analysis import Scaling
+from scanproof.scaling.findings import task_name
 from scanproof.scaling.fits.fit import FORMS
+from scanproof.scaling.ladder import FloatArray
 from scanproof.scaling.page import FORM_NAMES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 #: plots in a row
 COLUMNS = 3
+#: width and height of a plot in inches: three stand beside each other on a page
+PLOT = (3.15, 2.8)
 _POINTS = 200
 
 
-def scaling_figure(found: Sequence[Scaling]) -> Figure:
+def scaling_figure(found: Sequence[Scaling], *, columns: int = COLUMNS) -> Figure:
     """A small plot each analysis, both axes logarithmic.
 
     Points are test means with their intervals, open where the best width is the largest that was tried. Lines are the
@@ -35,6 +40,7 @@ def scaling_figure(found: Sequence[Scaling]) -> Figure:
 
     Args:
         found: at least one.
+        columns: plots in a row, at the most.
 
     Raises:
         ScanproofError: nothing to draw.
@@ -43,9 +49,9 @@ def scaling_figure(found: Sequence[Scaling]) -> Figure:
         raise ScanproofError("figure must have at least one analysis", value=0)
     from matplotlib.lines import Line2D
 
-    columns = min(COLUMNS, len(found))
+    columns = min(columns, len(found))
     rows = math.ceil(len(found) / columns)
-    figure = sheet(4.0 * max(columns, 2), 3.1 * rows + 0.6)
+    figure = sheet(PLOT[0] * max(columns, 2), PLOT[1] * rows + 0.7)
     plots = figure.subplots(rows, columns, squeeze=False)
     for index, axes in enumerate(plots.flat):
         if index < len(found):
@@ -61,14 +67,7 @@ def scaling_figure(found: Sequence[Scaling]) -> Figure:
     handles.append(
         Line2D([], [], color=INK, marker="o", linestyle="", markerfacecolor="white", label="best width at grid's end")
     )
-    figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=min(len(handles), 5),
-        frameon=False,
-        fontsize=9,
-        handlelength=3,
-    )
+    below(figure, handles)
     return figure
 
 
@@ -97,19 +96,38 @@ def _draw(axes: Axes, one: Scaling) -> None:
     axes.errorbar(sizes, value, np.stack([value - lower, upper - value]), fmt="none", ecolor=INK, elinewidth=1)
     face = np.where(edge, "white", INK)
     axes.scatter(sizes, value, c=face, edgecolors=INK, s=22, zorder=3)
+    logarithmic(axes, sizes=sizes, values=(float(lower.min()), float(upper.max())), label=one.axis.label)
+    condition = "" if one.shift == CLEAN else f", {plain(one.shift)}"
+    dress(axes, title=f"{task_name(one.task)}, {plain(one.data)}{condition}: {one.finding.verdict}")
+
+
+def logarithmic(axes: Axes, *, sizes: FloatArray, values: tuple[float, float], label: str) -> None:
+    """Make both axes logarithmic, with plain numbers at some sizes and at up to five values that differ as shown.
+
+    Args:
+        axes: of numbers of examples and an axis of a sweep.
+        sizes: numbers of examples.
+        values: smallest and largest that is drawn.
+        label: of the values.
+    """
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.minorticks_off()
-    _ticks(axes, value=(float(lower.min()), float(upper.max())), sizes=sizes)
-    condition = "" if one.shift == CLEAN else f", {plain(one.shift)}"
-    dress(axes, title=f"{plain(one.task)}, {plain(one.data)}{condition}: {one.finding.verdict}")
-    axes.set_xlabel("Training examples N", fontsize=9, color=GREY)
-    axes.set_ylabel(one.axis.label, fontsize=9, color=GREY, parse_math=False)
-
-
-def _ticks(axes: Axes, *, value: tuple[float, float], sizes: np.ndarray[tuple[int], np.dtype[np.float64]]) -> None:
-    """Plain numbers at some sizes and at five values."""
     shown = sizes[:: math.ceil(len(sizes) / 6)]
     axes.set_xticks(shown, [f"{size:g}" for size in shown])
-    heights = np.geomspace(*value, 5)
-    axes.set_yticks(heights, [f"{height:.3g}" for height in heights])
+    heights = {f"{height:.3g}": float(f"{height:.3g}") for height in np.geomspace(*values, 5)}
+    axes.set_yticks(list(heights.values()), list(heights))
+    axes.set_xlabel("Training examples N", fontsize=9, color=GREY)
+    axes.set_ylabel(label, fontsize=9, color=GREY, parse_math=False)
+
+
+def below(figure: Figure, handles: Sequence[Line2D], *, most: int = 5) -> None:
+    """A legend below all plots."""
+    figure.legend(
+        handles=list(handles),
+        loc="outside lower center",
+        ncols=min(len(handles), most, round(float(figure.get_size_inches()[0] / 1.9))),
+        frameon=False,
+        fontsize=9,
+        handlelength=3,
+    )

@@ -8,6 +8,7 @@ import pandas as pd
 
 from scanproof.scaling.analysis import Scaling
 from scanproof.scaling.planner import Plan
+from scanproof.scaling.robustness import Robustness
 
 
 def point_table(found: Iterable[Scaling]) -> pd.DataFrame:
@@ -73,6 +74,20 @@ def verdict_table(found: Iterable[Scaling]) -> pd.DataFrame:
             for one in found
         ]
     )
+
+
+def robustness_table(found: Iterable[Robustness]) -> pd.DataFrame:
+    """A row each artifact: how its error and the ratio of it to the clean error go with the number of examples."""
+    rows = []
+    for one in found:
+        row: dict[str, object] = {"task": one.task, "data": one.data, "shift": one.shift, "axis": one.axis.name}
+        for place, index in (("smallest", 0), ("largest", -1)):
+            row[f"ratio_{place}"] = float(one.ratio.value[index])
+            row[f"ratio_{place}_lower"], row[f"ratio_{place}_upper"] = (float(end[index]) for end in one.ratio[1:])
+        for name, estimate in (("exponent", one.exponent), ("trend", one.trend)):
+            row[name], row[f"{name}_lower"], row[f"{name}_upper"] = (float(part) for part in estimate)
+        rows.append({**row, "more_data": one.effect})
+    return pd.DataFrame(rows)
 
 
 def plan_rows(plans: Sequence[Plan]) -> pd.DataFrame:

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from scanproof.evaluation.bootstrap import Estimate
-from scanproof.evaluation.table import CLEAN
+from scanproof.evaluation.table import ALL_SHIFTS, CLEAN
 from scanproof.reporting.markdown import markdown_table
 from scanproof.reporting.vocabulary import plain
 from scanproof.scaling.analysis import Scaling
 from scanproof.scaling.axes import PUBLISHED
 from scanproof.scaling.choice import MARGIN
+from scanproof.scaling.findings import headline, robustness_sentences, sweep_sentences, task_name
 from scanproof.scaling.fits.fit import Form
 from scanproof.scaling.flattening import CLAIM
 from scanproof.scaling.planner import Doubling, Plan
+from scanproof.scaling.robustness import Robustness
+
+if TYPE_CHECKING:
+    from scanproof.scaling.report import SweepReport
 
 FORM_NAMES: dict[Form, str] = {
     "single": "power law",
     "broken": "broken power law",
     "saturating": "saturating power law",
+}
+#: pictures by name
+PICTURES = {
+    "laws": "Errors against training examples, and the laws",
+    "published": "PSNR and SSIM against training examples, and the laws",
+    "widths": "Every width against training examples",
+    "robustness": "Errors under artifacts against training examples",
 }
 METHOD = (
     "Of each number of examples N the width with the best mean on validation cases is measured on test cases. All "
@@ -34,22 +47,29 @@ CAUTION = (
 )
 
 
-def fit_page(found: Sequence[Scaling], *, title: str, command: str, level: float, figure: str | None = None) -> str:
-    """What was found: verdicts, laws and points, axis by axis.
+def fit_page(report: SweepReport, *, figures: Mapping[str, str]) -> str:
+    """What was found: verdicts, laws, robustness and points, axis by axis.
 
     Args:
-        found: analyses, those of one sweep next to each other.
-        title: of the page.
-        command: that made it.
-        level: coverage of the intervals.
-        figure: file of a picture beside the page.
+        report: of one or several sweeps.
+        figures: name of each picture beside the page to its file.
     """
-    parts = [f"# {title}", f"Made by `{command}`. Intervals are {100 * level:g} %. {METHOD}"]
-    parts += [f"## The claim: {CLAIM}", verdict_lines(found)]
+    found = report.found
+    drawn = "whole seeds, with their examples," if report.draw == "seed" else "trainings"
+    parts = [
+        f"# {plain(report.title)}",
+        f"Made by `{report.command}`. Intervals are {100 * report.level:g} %, of subjects and {drawn} drawn anew.",
+        f"**{headline(found)}**",
+        "\n".join(f"- {text}" for text in [*sweep_sentences(found), *robustness_sentences(report.robust)]),
+        f"## The claim: {CLAIM}",
+        METHOD,
+        verdict_lines(found),
+    ]
     if any(one.axis in PUBLISHED for one in found):
         parts.append(CAUTION)
-    if figure is not None:
-        parts.append(f"![What was measured, and the laws]({figure})")
+    parts += [f"![{PICTURES[name]}]({file})" for name, file in figures.items()]
+    if report.robust:
+        parts += ["## Errors under artifacts", _robustness(report.robust)]
     parts += ["## Laws", _laws(found), "## What was measured", _points(found)]
     edges = [one for one in found if any(best.edge in ("largest", "only") for best in one.best)]
     if edges:
@@ -57,7 +77,7 @@ def fit_page(found: Sequence[Scaling], *, title: str, command: str, level: float
             "Where the best width is the largest that was tried, or the only one, a wider network may be better: the "
             "law is then one of networks that are too small for the data."
         )
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def verdict_lines(found: Iterable[Scaling]) -> str:
@@ -71,7 +91,7 @@ def plan_page(plans: Sequence[Plan], *, title: str, command: str, level: float) 
     parts = [f"# {title}", f"Made by `{command}`. Intervals are {100 * level:g} %."]
     for plan in plans:
         one = plan.scaling
-        parts += [f"## {plain(one.task)}, {plain(one.data)}: {one.axis.label}", enough_line(plan)]
+        parts += [f"## {task_name(one.task)}, {plain(one.data)}: {one.axis.label}", enough_line(plan)]
         head = ("double", "from", "to", f"gain ({one.axis.label})", "rests on", "CPU hours", "cost")
         parts.append(markdown_table(head, (_doubling(row, one.axis.digits) for row in plan.doublings)))
         refused = [f"- {row.of} {row.start:g} to {row.end:g}: {row.why}" for row in plan.doublings if row.gain is None]
@@ -109,7 +129,7 @@ def estimate_text(estimate: Estimate, digits: int | None = None) -> str:
 
 def _place(one: Scaling) -> tuple[str, str, str]:
     condition = "clean" if one.shift == CLEAN else plain(one.shift)
-    return f"{plain(one.task)}, {plain(one.data)}", condition, one.axis.label
+    return f"{task_name(one.task)}, {plain(one.data)}", condition, one.axis.label
 
 
 def _laws(found: Iterable[Scaling]) -> str:
@@ -123,6 +143,17 @@ def _laws(found: Iterable[Scaling]) -> str:
             information = f"{candidate.aicc:.1f}" if math.isfinite(candidate.aicc) else "–"
             rows.append((*_place(one), name, said, information, missed))
     return markdown_table(("sweep", "condition", "axis", "form", "parameters", "AICc", "held-out error"), rows)
+
+
+def _robustness(found: Iterable[Robustness]) -> str:
+    rows = []
+    for one in found:
+        ratios = [estimate_text(Estimate(*(part[index] for part in one.ratio))) for index in (0, -1)]
+        condition = "mean over artifacts" if one.shift == ALL_SHIFTS else plain(one.shift)
+        exponents = (estimate_text(one.exponent), estimate_text(one.trend))
+        rows.append((f"{task_name(one.task)}, {plain(one.data)}", condition, one.axis.label, *ratios, *exponents))
+    head = ("ratio to clean, smallest N", "largest N", "exponent of the error", "exponent of the ratio")
+    return markdown_table(("sweep", "condition", "axis", *head), rows)
 
 
 def _points(found: Iterable[Scaling]) -> str:

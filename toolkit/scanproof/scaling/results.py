@@ -7,8 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from scanproof.data.cohort import SPLITS
 from scanproof.scaling.definition import Sweep
 from scanproof.scaling.plan import SweepPlan
+from scanproof.study.saved_model import hash_weights
 from scanproof.study.store import Store
 
 #: columns of the results table: one row a case and metric
@@ -63,4 +65,45 @@ def searches_table(plan: SweepPlan, store: Store) -> pd.DataFrame:
             facts = store.get(task.key).facts
             asked = {name: task.params[name] for name in ("examples", "width")}
             rows.append({"task": names[0], **asked, "rate": facts["rate"], "at_edge": facts["at_edge"]})
+    return pd.DataFrame(rows)
+
+
+def trainings_table(plan: SweepPlan, store: Store) -> pd.DataFrame:
+    """How every network was trained: one row a network.
+
+    ``ended`` is ``plateau`` where the protocol had stopped improving, and ``steps`` where the training came to the most
+    steps that it may take; such a network may get better with more.
+    """
+    rows = []
+    for cell in plan.cells:
+        trained = store.get(cell.training.key)
+        protocol: Mapping[str, Any] = cell.training.params["protocol"]  # type: ignore[assignment]
+        history, most = trained.tables["history"], protocol["steps"]
+        last, best = history.iloc[-1], int(str(trained.facts["best_round"]))
+        rows.append(
+            {
+                "task": cell.task,
+                "examples": cell.examples,
+                "width": cell.width,
+                "seed": cell.seed,
+                "rate": trained.facts["rate"],
+                "steps": int(last["step"]),
+                "best_step": int(history["step"].iloc[best - 1]),
+                "val_loss": float(history["val_loss"].min()),
+                "ended": "steps" if most is not None and last["step"] >= most else "plateau",
+                "seconds": trained.facts["seconds"],
+                "model_sha256": hash_weights(trained.arrays),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def participants_table(plan: SweepPlan, store: Store) -> pd.DataFrame:
+    """How many subjects and cases there are, before training sets are drawn: one row a site and split."""
+    rows = []
+    for site, task in plan.cohorts.items():
+        cases = store.get(task.key).tables["cases"]
+        for split in SPLITS:
+            own = cases[cases["split"] == split]
+            rows.append({"site": site, "split": split, "subjects": own["subject"].nunique(), "cases": len(own)})
     return pd.DataFrame(rows)

@@ -262,7 +262,7 @@ def _run(
     engine.logger = logging.Logger("rounds", logging.CRITICAL + 1)  # callers tell of progress and errors
     engine.state.max_epochs, engine.state.epoch_length = most or 2**31, 1
     engine.state.epoch = engine.state.iteration = len(done)
-    engine.state.history = list(done)
+    engine.state.history = list(done)  # type: ignore[attr-defined]
     for handler in handlers:
         handler.attach(engine)
     engine.run([None])

@@ -2,46 +2,77 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from scanproof.evaluation.table import CLEAN
 from scanproof.reporting.export import write_tables
-from scanproof.scaling.analysis import Scaling
-from scanproof.scaling.frames import choice_table, enough_table, fit_table, plan_rows, point_table, verdict_table
+from scanproof.reporting.report import write_page
+from scanproof.scaling.frames import (
+    choice_table,
+    enough_table,
+    fit_table,
+    plan_rows,
+    point_table,
+    robustness_table,
+    verdict_table,
+)
 from scanproof.scaling.page import fit_page, plan_page
 from scanproof.scaling.planner import Plan
+from scanproof.scaling.report import SweepReport, figures, render
 
-#: picture of the clean condition, beside the page
-FIGURE = "fits.png"
+#: file of the page
+REPORT = "report.html"
 
 
-def write_fits(found: Sequence[Scaling], folder: Path, *, title: str, command: str, level: float) -> list[Path]:
-    """Write an analysis: the page ``README.md``, the picture ``fits.png`` (clean condition), and four tables as CSV.
+def write_report(report: SweepReport, folder: Path) -> Path:
+    """Write the page of a sweep, which needs no other file."""
+    return write_page(folder / REPORT, render(report))
+
+
+def write_fits(report: SweepReport, folder: Path) -> list[Path]:
+    """Write what was found for a manuscript: ``README.md``, tables as CSV and, in ``figures``, pictures as PNG.
+
+    ========================= =================================================================================
+    table                     rows
+    ========================= =================================================================================
+    ``verdicts.csv``          axes and conditions with the verdict on the claim
+    ``fits.csv``              parameters of every form, with intervals
+    ``choices.csv``           what speaks for each form
+    ``points.csv``            numbers of examples with the best width and what it measures
+    ``robustness.csv``        artifacts, where there are any, with the exponents of the error and of its ratio
+    ``learning_rates.csv``,   of a sweep that was run here
+    ``trainings.csv``,
+    ``participants.csv``
+    ========================= =================================================================================
 
     Args:
-        found: analyses.
+        report: what was found.
         folder: where to write; made where it is missing.
-        title: of the page.
-        command: that made them.
-        level: coverage of the intervals.
 
     Returns:
-        The files.
+        The files, the page first.
     """
-    from scanproof.scaling.figure import scaling_figure
-
-    clean = [one for one in found if one.shift == CLEAN] or list(found)
-    page = fit_page(found, title=title, command=command, level=level, figure=FIGURE)
+    found = report.found
     tables = {
         "verdicts": verdict_table(found),
         "fits": fit_table(found),
         "choices": choice_table(found),
         "points": point_table(found),
+        "robustness": robustness_table(report.robust),
+        "learning_rates": report.searches,
+        "trainings": report.trainings,
+        "participants": report.participants,
     }
-    written = write_tables(folder, tables=tables, page=page)
-    scaling_figure(clean).savefig(folder / FIGURE, dpi=150, metadata={"Software": None})
-    return [*written, folder / FIGURE]
+    drawn = figures(report)
+    page = fit_page(report, figures={name: f"figures/{name}.png" for name in drawn})
+    with tempfile.TemporaryDirectory() as name:
+        pictures = [Path(name) / f"{one}.png" for one in drawn]
+        for path, (figure, _) in zip(pictures, drawn.values(), strict=True):
+            figure.savefig(path, dpi=150, metadata={"Software": None})
+        return write_tables(
+            folder, tables={key: table for key, table in tables.items() if len(table)}, page=page, figures=pictures
+        )
 
 
 def write_plans(plans: Sequence[Plan], folder: Path, *, title: str, command: str, level: float) -> list[Path]:

@@ -128,3 +128,39 @@ def study_views(site: str, *, read: bool) -> list[View]:
             order=order,
         ),
     ]
+
+
+def sweep_views(axis: str | None) -> list[View]:
+    """The views of a sweep, the one to look at first last.
+
+    Args:
+        axis: that the claim is judged on; None where nothing could be fitted.
+
+    Example:
+        >>> [view.name for view in sweep_views("mse")]
+        ['Trained networks', 'Every width', 'Sweeps']
+    """
+    metrics = [] if axis is None else [f"{axis}/{name}" for name in ("exponent", "exponent_lower", "exponent_upper")]
+    return [
+        View(
+            key="scanproof-trainings",
+            name="Trained networks",
+            runs="tags.`scanproof.kind` = 'training'",
+            tags=("scanproof.trained", "model_sha256"),
+            metrics=("val_loss", "train_loss", "learning_rate", "step"),
+        ),
+        View(
+            key="scanproof-curves",
+            name="Every width",
+            runs="tags.`scanproof.kind` = 'scaling-curve'",
+            tags=("task", "width", "parameters"),
+            metrics=("test/psnr", "test/ssim", "test/mse", "test/nrmse", "seconds"),
+        ),
+        View(
+            key=FIRST,
+            name="Sweeps",
+            runs="tags.`scanproof.kind` like 'scaling%' and tags.`scanproof.kind` != 'scaling-curve'",
+            tags=("verdict", "form", "best_width", "robustness"),
+            metrics=metrics,
+        ),
+    ]
