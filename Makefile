@@ -63,7 +63,8 @@ demo: $(STAMP)
 	$(BIN)/scanproof run studies/demo.yaml
 
 test: $(STAMP) browser postgresql
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not demo"
+	@# in the order of the files: the doctests come last, which are small, so that no core waits long for the other
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not demo"
 
 acceptance: $(STAMP)
 	$(BIN)/python -m pytest -m demo tests/acceptance

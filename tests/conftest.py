@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import gc
+import os
 import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+# tests run side by side, each on one core, and so do the processes that they start
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
@@ -22,6 +27,14 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 # a shell starts what it runs in the background without Ctrl-C, and so would run what tests start and interrupt
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Take what was imported out of every later garbage collection: there are millions of objects."""
+    import hypothesis  # noqa: F401 (it asks the collector for what is frozen below, whoever imports it)
+
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")
