@@ -4,6 +4,7 @@ import gc
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,8 @@ def pytest_collection_finish() -> None:
 
     gc.collect()
     gc.freeze()
+    if "programs" in sys.modules:
+        sys.modules["programs"].serve()
 
 
 @pytest.fixture(autouse=True, scope="session")

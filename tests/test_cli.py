@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from programs import scanproof
+
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = {"torch", "monai", "mlflow", "pandas", "matplotlib", "plotly", "nibabel", "nilearn", "sklearn", "scipy"}
 
@@ -70,14 +72,15 @@ def test_schema_is_json() -> None:
 
 
 def test_plan_counts_tasks(tmp_path: Path) -> None:
-    process = command("plan", "studies/demo.yaml", "--root", str(tmp_path))
+    process = scanproof("plan", "studies/demo.yaml", "--root", tmp_path, cwd=ROOT)
     assert process.returncode == 0
     assert "train classifier" in process.stdout
     assert list(tmp_path.iterdir()) == []
 
 
 def test_power_says_how_many_subjects() -> None:
-    process = command("power", "--half-width", "0.1", "--auroc", "0.9", "--prevalence", "0.5", "--simulate", "3")
+    options = ["--half-width", 0.1, "--auroc", 0.9, "--prevalence", 0.5, "--simulate", 3]
+    process = scanproof("power", *options)
     assert process.returncode == 0
     assert "one model, to ± 0.1" in process.stdout
     assert "simulated" in process.stdout
@@ -104,7 +107,7 @@ def test_power_says_how_many_subjects() -> None:
     ],
 )
 def test_errors_are_one_line_with_code_two(arguments: list[str], message: str) -> None:
-    process = command(*arguments)
+    process = scanproof(*arguments, cwd=ROOT)
     assert process.returncode == 2
     assert message in process.stderr
     assert len(process.stderr.strip().splitlines()) == 1

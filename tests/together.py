@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import uuid
 from pathlib import Path
+
+from programs import Program
 
 _BEFORE = """
 import sys, torch, torch.distributed as dist
@@ -21,7 +22,7 @@ dist.destroy_process_group()
 
 
 def together(
-    code: str, folder: Path, *, processes: int, modules: Path, timeout: float = 240
+    code: str, folder: Path, *, processes: int, modules: Path, timeout: float = 600
 ) -> list[subprocess.CompletedProcess[str]]:
     """Run code in several processes, and wait for all of them.
 
@@ -37,21 +38,13 @@ def together(
         modules=[str(modules), str(Path(__file__).parent)], folder=str(folder), store=store, processes=processes
     )
     program = before + code + _AFTER
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", program, str(rank)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(processes)
-    ]
+    running = [Program("-c", program, rank) for rank in range(processes)]
     try:
         told = [process.communicate(timeout=timeout) for process in running]
     finally:
         for process in running:
             process.kill()
     return [
-        subprocess.CompletedProcess(process.args, process.returncode, *texts)
+        subprocess.CompletedProcess(process.args, process.wait(), *texts)
         for process, texts in zip(running, told, strict=True)
     ]

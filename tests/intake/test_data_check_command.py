@@ -1,21 +1,16 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from intake.conftest import head, save_volume
+from programs import scanproof
 
 
 def command(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "scanproof", "data", "check", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return scanproof("data", "check", *arguments)
 
 
 def test_trouble_is_printed_and_written(trouble: Path, tmp_path: Path) -> None:

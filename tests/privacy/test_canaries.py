@@ -13,7 +13,6 @@ import json
 import os
 import sqlite3
 import subprocess
-import sys
 import uuid
 import zipfile
 from collections.abc import Callable
@@ -26,6 +25,7 @@ import pytest
 import yaml
 from PIL import Image, PngImagePlugin
 
+import programs
 from privacy import canaries as make
 from privacy.canaries import Canaries
 from privacy.search import found_in, found_in_text
@@ -82,12 +82,9 @@ SECRETS = {
 SECRETS["SCANPROOF_STORAGE"] = f"postgresql://me:CNRY{uuid.uuid4().hex}@db.example/trials"
 
 
-def scanproof(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def scanproof(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     environment = {key: value for key, value in os.environ.items() if key != ENVIRONMENT} | SECRETS
-    return subprocess.run(
-        [sys.executable, "-m", "scanproof", *arguments],
-        cwd=cwd, capture_output=True, text=True, check=False, timeout=540, env=environment,
-    )  # fmt: skip
+    return programs.scanproof(*arguments, cwd=cwd, timeout=540, env=environment)
 
 
 @pytest.fixture(scope="module", params=list(FORMATS))
@@ -100,7 +97,7 @@ def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     manifest = write(inputs, canaries)
     study = outputs / "study.yaml"
     study.write_text(yaml.safe_dump(STUDY))
-    process = scanproof("run", str(study), "--data", str(manifest.parent), "--root", "mlruns", "-j", "1", cwd=outputs)
+    process = scanproof("run", study, "--data", manifest.parent, "--root", "mlruns", "-j", 1, cwd=outputs)
     assert process.returncode == 0, process.stderr
     return Ran(canaries, manifest.parent, manifest, study, outputs / "mlruns", process.stdout + process.stderr)
 
@@ -185,9 +182,7 @@ def test_a_file_that_fails_is_named_and_nothing_else_of_it(ran: Ran, tmp_path: P
     whole = broken.read_bytes()
     broken.write_bytes(whole[: len(whole) // 3])
     try:
-        process = scanproof(
-            "run", str(ran.study), "--data", str(ran.folder), "--root", "mlruns", "-j", "1", cwd=tmp_path
-        )
+        process = scanproof("run", ran.study, "--data", ran.folder, "--root", "mlruns", "-j", 1, cwd=tmp_path)
     finally:
         broken.write_bytes(whole)
     assert process.returncode == 2

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from programs import run
 from scanproof.data.demo.generator import demo_cohort
 from scanproof.data.volumes import read_slices
 from scanproof.protocol.check import departures
@@ -25,8 +24,7 @@ NAMES = ("brain-lesion-robustness", "reconstruction-acceptance")
 @pytest.fixture(scope="module")
 def practice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("practice")
-    command = [sys.executable, str(FOLDER / "practice_site.py"), "-o", str(folder), "--subjects", "3", "--slices", "2"]
-    process = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    process = run(FOLDER / "practice_site.py", "-o", folder, "--subjects", 3, "--slices", 2)
     assert process.returncode == 0, process.stderr
     return folder
 

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from killing import Moment, Running, entries, inventory
+from programs import Program, scanproof
 from scanproof.data.demo.generator import demo_cohort
 from scanproof.errors import ScanproofError
 from scanproof.evaluation.table import check_table, predictions_schema, results_schema
@@ -24,11 +25,6 @@ from scanproof.study.run import Workspace, plan_study, run_study
 
 TABLES = ("results.parquet", "predictions.parquet", "comparisons.parquet", "layers.parquet")
 FILES = (*TABLES, "claims.csv")
-
-
-def scanproof(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "scanproof", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
 
 
 def tables(folder: Path) -> list[bytes]:
@@ -60,7 +56,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory, small_text: str, claims: 
     """Working folder in which the small study was run with two workers and MLflow."""
     folder = tmp_path_factory.mktemp("study")
     (folder / "small.yaml").write_text(small_text + yaml.safe_dump({"claims": claims}))
-    process = scanproof("run", "small.yaml", "-j", 2, cwd=folder)
+    command = [sys.executable, "-m", "scanproof", "run", "small.yaml", "-j", "2"]
+    process = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900, check=False)
     assert process.returncode == 0, process.stderr
     (folder / "stdout").write_text(process.stdout)
     (folder / "stderr").write_text(process.stderr)
@@ -223,13 +220,12 @@ def test_killed_again_and_again_redoes_only_what_was_unfinished(finished: Path, 
 
 
 def test_interrupted_says_what_is_kept(finished: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "scanproof", "run", str(finished / "small.yaml"), "-j", "2", "--no-tracking"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = Program("-m", "scanproof", "run", finished / "small.yaml", "-j", 2, "--no-tracking", cwd=tmp_path)
     store = tmp_path / "mlruns" / "store"
     while process.poll() is None and not list(store.glob("??/*")):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, printed = process.communicate(timeout=60)
+    _, printed = process.communicate(timeout=300)
     assert process.returncode == 130
     assert printed.splitlines()[-1] == "scanproof: interrupted; finished work is kept, run again to go on"
     assert "Traceback" not in printed

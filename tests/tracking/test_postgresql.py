@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import yaml
 from mlflow import MlflowClient
 
 from needs import NEEDS_POSTGRESQL
+from programs import Program
 from scanproof.services.cluster import Cluster
 from scanproof.services.server import TrackingServer
 from scanproof.study.load import load_study
@@ -134,19 +133,15 @@ def test_several_programs_log_at_once(served: TrackingServer, root: Path, tmp_pa
     names = ("east", "west")
     paths = [write(tmp_path, name) for name in names]
     processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "scanproof", "run", str(path), "--root", str(root), "-j", "1"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, ENVIRONMENT: served.address},
+        Program(
+            *("-m", "scanproof", "run", path, "--root", root, "-j", 1), env={**os.environ, ENVIRONMENT: served.address}
         )
         for path in paths
     ]
     for process in processes:
-        said, _ = process.communicate(timeout=540)
-        assert process.returncode == 0, said
-        assert served.address in said
+        said, errors = process.communicate(timeout=540)
+        assert process.returncode == 0, errors
+        assert served.address in said + errors
     found = [logged(served.address, name) for name in names]
     assert [len(runs) for runs in found] == [7, 7]
     metrics = [{name: values for name, (_, values, _) in runs.items()} for runs in found]

@@ -4,8 +4,6 @@ import json
 import math
 import pickle
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 
+from programs import run
 from scanproof.errors import ScanproofError
 from scanproof.tracking.client import connect
 from scanproof.tracking.model import TrackedStudy
@@ -253,25 +252,19 @@ def test_killed_while_logging(make_study: Make, uri: str, tmp_path: Path) -> Non
     """A process that dies without any clean-up, in the second nested run of the first site."""
     study = make_study(figures={})
     (tmp_path / "study.pickle").write_bytes(pickle.dumps(study))
-    killed = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import os, pickle, sys\n"
-            "from scanproof.tracking import study_log\n"
-            "calls, log_points = [], study_log.log_points\n"
-            "def killed(*args):\n"
-            "    calls.append(1)\n"
-            "    return os._exit(9) if len(calls) == 3 else log_points(*args)\n"
-            "study_log.log_points = killed\n"
-            "with open(sys.argv[1], 'rb') as file:\n"
-            "    study_log.log_study(pickle.load(file), uri=sys.argv[2])\n",
-            str(tmp_path / "study.pickle"),
-            uri,
-        ],
-        check=False,
-        capture_output=True,
-        text=True,
+    killed = run(
+        "-c",
+        "import os, pickle, sys\n"
+        "from scanproof.tracking import study_log\n"
+        "calls, log_points = [], study_log.log_points\n"
+        "def killed(*args):\n"
+        "    calls.append(1)\n"
+        "    return os._exit(9) if len(calls) == 3 else log_points(*args)\n"
+        "study_log.log_points = killed\n"
+        "with open(sys.argv[1], 'rb') as file:\n"
+        "    study_log.log_study(pickle.load(file), uri=sys.argv[2])\n",
+        tmp_path / "study.pickle",
+        uri,
     )
     assert killed.returncode == 9, killed.stderr
     with connect(uri) as client:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 import torch
 
 from needs import NEEDS_POSTGRESQL
+from programs import Program
 from scanproof.errors import ScanproofError
 from scanproof.tuning import trials as keys
 from scanproof.tuning.importance import importances
@@ -40,7 +39,7 @@ with open_storage(url, default=folder / "trials.journal") as storage:
 """
 
 
-def wait_for(condition, *, seconds: float = 300) -> None:
+def wait_for(condition, *, seconds: float = 600) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
@@ -56,11 +55,11 @@ class Processes:
         self.folder, self.search, self.url = folder, search, url
         self.job = folder / "job"
         self.job.write_bytes(pickle.dumps((search, read_samples(search, lab.store), url, count, folder)))
-        self.running: list[subprocess.Popen[bytes]] = []
+        self.running: list[Program] = []
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self) -> Program:
         name = str(len(self.running))
-        self.running.append(subprocess.Popen([sys.executable, "-c", PROCESS, str(self.job), name]))
+        self.running.append(Program("-c", PROCESS, self.job, name))
         return self.running[-1]
 
     def begin(self) -> None:
@@ -242,7 +241,7 @@ def test_processes_share_the_trials_and_one_is_killed(
 
     wait_for(lambda: worked_on().keys() == {process.pid for process in processes.running})
     killed.kill()
-    assert [survivor.wait(300) for survivor in survivors] == [0] * len(survivors)
+    assert [survivor.wait(600) for survivor in survivors] == [0] * len(survivors)
     assert killed.wait() == -signal.SIGKILL
     records = processes.records()
     assert [record.number for record in records] == list(range(len(records)))
