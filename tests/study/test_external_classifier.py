@@ -30,7 +30,6 @@ from scanproof.study.saved_classifier import load_classifier
 from scanproof.study.trained import save_trained
 from scanproof.tracking.uri import default_tracking_uri
 
-DENSENET = {"growth_rate": 4, "init_features": 8}
 TINY = {
     "name": "tiny",
     "seed": 7,
@@ -45,20 +44,24 @@ TINY = {
     "classification": [
         {
             "name": "theirs",
-            "network": "densenet121",
+            "network": "resnet18",
             "norms": ["batch"],
-            "options": DENSENET,
+            "options": {"width": 0.0625},
             "training": {"epochs": 1, "batch_size": 8},
         }
     ],
     "evaluation": {"resamples": 100},
 }
 NETWORK = {
-    "_target_": "monai.networks.nets.DenseNet121",
+    "_target_": "monai.networks.nets.ResNet",
+    "block": "basic",
+    "layers": [2, 2, 2, 2],
+    "block_inplanes": [64, 128, 256, 512],
+    "conv1_t_stride": 2,
     "spatial_dims": 2,
-    "in_channels": 1,
-    "out_channels": 1,
-    **DENSENET,
+    "n_input_channels": 1,
+    "num_classes": 1,
+    "widen_factor": 0.0625,
 }
 
 
@@ -115,7 +118,7 @@ def bundle(site: Site, path: Path) -> str:
     (path / "configs").mkdir(parents=True)
     (path / "models").mkdir()
     (path / "configs" / "metadata.json").write_text(json.dumps({"version": "0.1.0", "monai_version": "1.6.0"}))
-    config = {"channels": "$1 + 0", "network_def": {**NETWORK, "in_channels": "@channels"}}
+    config = {"channels": "$1 + 0", "network_def": {**NETWORK, "n_input_channels": "@channels"}}
     (path / "configs" / "inference.json").write_text(json.dumps(config))
     torch.save(site.network.state_dict(), path / "models" / "model.pt")
     return path.name
@@ -241,8 +244,8 @@ def test_models_of_mlflow(site: Site, tmp_path: Path) -> None:
     [
         ({"labels": None}, "labels: must name the outputs of the model"),
         ({"network_def": None}, "network_def: must name the network of the weights"),
-        ({"network_def": {**NETWORK, "growth_rate": 8}, "norms": None}, "weights must fit the network DenseNet121"),
-        ({"network_def": {**NETWORK, "growth": 8}, "norms": None}, "model of format safetensors must open"),
+        ({"network_def": {**NETWORK, "widen_factor": 0.125}, "norms": None}, "weights must fit the network ResNet"),
+        ({"network_def": {**NETWORK, "width": 8}, "norms": None}, "model of format safetensors must open"),
         ({"norms": ["batch", "layer"]}, "norms: must be the one normalization that the model has"),
         ({"norms": ["batch_site"]}, "norms: must be the one normalization that the model has"),
         ({"seeds": [2]}, "seeds: must not stand beside the model of somebody else"),

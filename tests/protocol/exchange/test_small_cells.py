@@ -91,7 +91,7 @@ def test_nothing_small_can_be_worked_out(
     public, kept = suppress_facts(known, cells, THRESHOLD), suppress_results(results, cells, THRESHOLD)
     targets = list(known.labels)
     people = {
-        (target, label): set(predictions.query("target == @target and label == @label")["subject"])
+        (target, label): set(rows_of(predictions, target, label)["subject"])
         for target, label in product(targets, (0, 1))
     }
     shown = {name for name, labels in public.labels.items() if labels.positive is not None}
@@ -120,11 +120,15 @@ def test_nothing_small_can_be_worked_out(
         for metric, label in (("sensitivity", 1), ("specificity", 0)):
             if metric not in rates:
                 continue
-            group = predictions.query("target == @name and label == @label")
+            group = rows_of(predictions, name, label)
             right = (group["probability"] >= 0.5) == (label == 1)
             assert rates[metric] == pytest.approx(right.mean())
             for cell in (group[right], group[~right]):
                 assert cell["subject"].nunique() >= THRESHOLD
+
+
+def rows_of(predictions: pd.DataFrame, target: str, label: int) -> pd.DataFrame:
+    return predictions[(predictions["target"] == target) & (predictions["label"] == label)]
 
 
 def told(read: pd.DataFrame, target: str, targets: list[str]) -> dict[str, float]:
