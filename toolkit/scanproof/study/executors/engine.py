@@ -44,5 +44,5 @@ class _Processes:
 @contextmanager
 def process_engine(workers: int, *, kept: str, stop_on: type[BaseException] = KeyboardInterrupt) -> Iterator[Engine]:
     """Processes of this machine for the time of a ``with`` block; see :func:`~scanproof.study.pool.worker_pool`."""
-    with worker_pool(workers, kept=kept, stop_on=stop_on) as pool:
+    with worker_pool(workers, kept=kept, imports=("torch", "monai"), stop_on=stop_on) as pool:
         yield _Processes(pool, workers)
