@@ -14,6 +14,8 @@ import pandas as pd
 import pytest
 
 from scanproof.errors import ScanproofError
+from scanproof.study.executor import execute
+from scanproof.study.plan import Task
 from scanproof.study.remote_store import RemoteStore, open_store
 from scanproof.study.store import DamagedEntryError, Payload, Store
 
@@ -148,7 +150,7 @@ def test_a_server_that_goes_away_leaves_nothing_half_written(bucket: Bucket, tmp
         ):
             store.put(KEY, Payload(facts={"later": True}), task={})
         with pytest.raises(ScanproofError, match="store must be there and answer"):
-            store.snapshot()
+            execute([Task("cohort", {"threads": 1})], store, workers=1)
         assert KEY in Store(store.root), "what was computed is kept here"
     finally:
         bucket.start()

@@ -189,10 +189,10 @@ def plan(
         for tried in try_models(definition):
             print(tried)
     planned = plan_study(definition, workspace)
-    tasks, store = planned.tasks, workspace.store
-    present = store.present(task.key for task in tasks)
+    tasks, held = planned.tasks, workspace.store
+    present = held.present(task.key for task in tasks)
     cached = count_by_kind(task for task in tasks if task.key in present)
-    to_run = count_by_kind(missing_tasks(tasks, workspace.store, wanted=planned.wanted))
+    to_run = count_by_kind(missing_tasks(tasks, held, wanted=planned.wanted))
     table = Table(title=f"Plan of {definition.name}", caption="“to run” leaves out what only finished tasks need")
     table.add_column("task")
     for name in ("all", "cached", "to run"):

@@ -39,7 +39,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
-        value = int(super().construct_yaml_int(node))  # type: ignore[no-untyped-call]
+        value = int(super().construct_yaml_int(node))
         if not -(2**63) <= value < 2**64:  # larger ones cannot even be written in an error
             raise ConstructorError(None, None, "whole numbers must fit into 64 bits", node.start_mark)
         return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import typer
@@ -40,6 +41,7 @@ def test_the_script_starts_ray_with_options_that_it_has(tmp_path: Path) -> None:
     (folder / "activate").write_text("")
     (folder / "scontrol").write_text("#!/bin/sh\nprintf 'node1\\nnode2\\n'\n")
     (folder / "srun").write_text('#!/bin/sh\ncase "$*" in *hostname*) echo 10.0.0.7 10.1.0.7;; *) echo "$@";; esac\n')
+    (folder / "python").symlink_to(sys.executable)
     for name in ("scontrol", "srun"):
         (folder / name).chmod(0o755)
     allocation = {"SLURM_JOB_NODELIST": "node[1-2]", "SLURM_JOB_NUM_NODES": "2", "SLURM_JOB_ID": "41234"}

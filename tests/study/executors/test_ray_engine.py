@@ -33,6 +33,7 @@ except ScanproofError as missing:
 ENVIRONMENT = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_AUTH_MODE": "disabled",
+    "RAY_worker_niceness": "0",
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
     "AWS_DEFAULT_REGION": "us-east-1",
@@ -87,11 +88,13 @@ def bucket() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def machines(bucket: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
-    from ray._private import ray_constants
+    from ray._private import ray_constants, utils
     from ray.cluster_utils import Cluster as RayCluster
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ray_constants, "ENABLE_RAY_CLUSTER", False)
+        # without what pages about a cluster need, as Ray itself is where that is not installed: it starts in seconds
+        patch.setattr(utils, "get_dashboard_dependency_error", lambda: ImportError("left out"))
         patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("workers")))  # copies of a store on a URL
         found = Machines(RayCluster())
         for cpus in (0, 1, 1):

@@ -110,7 +110,7 @@ def _packed(path: Path) -> Any:
     with gzip.open(path) as stream:
         start = io.BytesIO(stream.read(_BEGINNING))
     second = int.from_bytes(start.getvalue()[:4], "little") == 540 or start.getvalue()[:4] == b"\x00\x00\x02\x1c"
-    return (nib.Nifti2Image if second else nib.Nifti1Image).from_stream(start)  # type: ignore[no-untyped-call]
+    return (nib.Nifti2Image if second else nib.Nifti1Image).from_stream(start)
 
 
 def _voxels(image: Any, path: Path) -> np.ndarray:

@@ -24,12 +24,6 @@ T = TypeVar("T")
 RETRIES = 3
 #: seconds until the machines of a cluster have said whether they can do the work
 PATIENCE = 300
-#: it tells nobody that it is used, and is given the time that a busy machine takes to start it
-_SETTINGS = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_agent_register_timeout_ms": f"{PATIENCE}000",
-    "RAY_raylet_start_wait_time_s": f"{PATIENCE}",
-}
 #: seconds between two looks at how large the cluster is
 _LOOK = 5.0
 #: calls that wait at least, so that a cluster that can grow sees that there is more to do
@@ -244,13 +238,12 @@ def meets(terms: Terms, paths: Sequence[str]) -> ScanproofError | None:
 
 
 def import_ray() -> Any:
-    """Ray, which reads its settings when it is imported.
+    """Ray, which reads settings when it is imported.
 
     Raises:
         ScanproofError: it is not installed.
     """
-    for name, value in _SETTINGS.items():
-        os.environ.setdefault(name, value)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it tells nobody that it is used
     try:
         import ray
     except ImportError:
