@@ -63,7 +63,10 @@ def test_a_fall_that_the_interval_does_not_support_is_not_claimed(tmp_path: Path
     report = gather(tmp_path, bootstrap=bootstrap, command="", axes=["mse"], draw="seed")
     [sentence] = sweep_sentences(report.found)
     assert "It cannot be told whether mean squared error falls" in sentence
-    assert headline(report.found).endswith("by mean squared error, undecided for denoising.")
+    assert headline(report.found, pd.DataFrame()).endswith("by mean squared error, undecided for denoising.")
+    trainings = pd.DataFrame({"examples": [10, 270, 270, 270], "ended": ["plateau", "steps", "steps", "plateau"]})
+    assert "; but 2 of 3 trainings with the most examples were cut off" in headline(report.found, trainings)
+    assert "cut off" not in headline(report.found, trainings.assign(ended="plateau"))
 
 
 def test_limits_are_those_of_the_sweep(report: SweepReport) -> None:

@@ -98,7 +98,7 @@ def _draw(axes: Axes, one: Scaling) -> None:
     axes.scatter(sizes, value, c=face, edgecolors=INK, s=22, zorder=3)
     logarithmic(axes, sizes=sizes, values=(float(lower.min()), float(upper.max())), label=one.axis.label)
     condition = "" if one.shift == CLEAN else f", {plain(one.shift)}"
-    dress(axes, title=f"{task_name(one.task)}, {plain(one.data)}{condition}: {one.finding.verdict}")
+    dress(axes, title=f"{task_name(one.task)}, {plain(one.data)}{condition}\n{one.finding.verdict}")
 
 
 def logarithmic(axes: Axes, *, sizes: FloatArray, values: tuple[float, float], label: str) -> None:

@@ -38,8 +38,14 @@ def first_axis(found: Iterable[Scaling]) -> Axis | None:
     return next((axis for axis in ERRORS if axis.name in names), None)
 
 
-def headline(found: Sequence[Scaling]) -> str:
-    """The verdicts of all sweeps on one error in a sentence; without one, that nothing can be said."""
+def headline(found: Sequence[Scaling], trainings: pd.DataFrame) -> str:
+    """The verdicts of all sweeps on one error in a sentence; without one, that nothing can be said.
+
+    Args:
+        found: analyses.
+        trainings: how networks were trained; may be empty. Where most of those with the most examples were cut off,
+            the sentence says so: curves may then flatten for want of steps.
+    """
     axis = first_axis(found)
     own = [one for one in found if one.axis == axis and one.shift == CLEAN]
     if axis is None or not own:
@@ -49,7 +55,11 @@ def headline(found: Sequence[Scaling]) -> str:
         names = [task_name(one.task) for one in own if one.finding.verdict == verdict]
         if names:
             parts.append(f"{verdict} for {joined(names)}")
-    return f"“{_capital(CLAIM)}”: by {words_of(axis)}, {', '.join(parts)}."
+    said = f"“{_capital(CLAIM)}”: by {words_of(axis)}, {', '.join(parts)}"
+    cut, count = _cut(trainings)
+    if 2 * cut > count:
+        said += f"; but {cut} of {count} trainings with the most examples were cut off, so it may be for want of steps"
+    return f"{said}."
 
 
 def task_name(name: str) -> str:
@@ -215,14 +225,20 @@ def _ended(trainings: pd.DataFrame) -> list[str]:
     cut = trainings["ended"] == "steps"
     if not cut.any():
         return []
-    largest = trainings["examples"] == trainings["examples"].max()
-    most = int(trainings.loc[cut, "steps"].max())
+    most, (late, count) = int(trainings.loc[cut, "steps"].max()), _cut(trainings)
     return [
-        f"{int(cut.sum())} of {len(trainings)} trainings, and {int((cut & largest).sum())} of {int(largest.sum())} "
-        f"with the most examples, came to the most steps that they may take ({most}) before they stopped improving by "
-        "the protocol. With more steps they may get better, those with many examples most: a curve that flattens may "
-        "be one of the steps, not of the data."
+        f"{int(cut.sum())} of {len(trainings)} trainings, and {late} of {count} with the most examples, came to the "
+        f"most steps that they may take ({most}) before they stopped improving by the protocol. With more steps they "
+        "may get better, those with many examples most: a curve that flattens may be one of the steps, not of the data."
     ]
+
+
+def _cut(trainings: pd.DataFrame) -> tuple[int, int]:
+    """Of the trainings with the most examples, how many came to the most steps, and how many there are."""
+    if trainings.empty:
+        return 0, 0
+    last = trainings[trainings["examples"] == trainings["examples"].max()]
+    return int((last["ended"] == "steps").sum()), len(last)
 
 
 def _capital(text: str) -> str:

@@ -59,7 +59,7 @@ def fit_page(report: SweepReport, *, figures: Mapping[str, str]) -> str:
     parts = [
         f"# {plain(report.title)}",
         f"Made by `{report.command}`. Intervals are {100 * report.level:g} %, of subjects and {drawn} drawn anew.",
-        f"**{headline(found)}**",
+        f"**{headline(found, report.trainings)}**",
         "\n".join(f"- {text}" for text in [*sweep_sentences(found), *robustness_sentences(report.robust)]),
         f"## The claim: {CLAIM}",
         METHOD,

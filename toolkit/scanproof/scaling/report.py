@@ -103,7 +103,7 @@ def render(report: SweepReport) -> str:
             definition=yaml.safe_dump(dict(definition), sort_keys=False, allow_unicode=True) if definition else "",
             description=definition.get("description", ""),
             warning=NOT_CLINICAL,
-            headline=findings.headline(report.found),
+            headline=findings.headline(report.found, report.trainings),
             points=[*findings.sweep_sentences(report.found), *findings.robustness_sentences(report.robust)],
             claim=CLAIM,
             method=METHOD,

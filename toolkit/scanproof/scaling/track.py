@@ -208,7 +208,7 @@ def _note(report: SweepReport) -> str:
         "Runs nested in this one hold the tasks, and in these the widths; the step of their curves is the number of "
         "training examples. `report.html` and the tables are among the artifacts."
     )
-    return "\n\n".join(text for text in (headline(report.found), listed, more) if text)
+    return "\n\n".join(text for text in (headline(report.found, report.trainings), listed, more) if text)
 
 
 def _log_files(client: MlflowClient, run_id: str, report: SweepReport, folder: Path) -> None:
