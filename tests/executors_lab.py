@@ -59,5 +59,5 @@ def tables(finished: Finished) -> dict[str, bytes]:
     return {
         path.name: path.read_bytes()
         for path in sorted(finished.folder.iterdir())
-        if path.suffix != ".html" and path.is_file()
+        if path.suffix != ".html" and not path.name.startswith(".") and path.is_file()
     }

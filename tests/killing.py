@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+#: tag that names the process which fills a run
+PROCESS = "scanproof.process"
 #: seconds that processes of a killed run may take to notice it
 GRACE = 60.0
 Whom = Literal["main", "all", "worker"]
@@ -65,8 +67,13 @@ class Running:
     def finish(self) -> int:
         """Wait for its end; returns the exit code."""
         code = self.process.wait(timeout=1800)
-        self._reader.join(timeout=GRACE)
+        self._close()
         return code
+
+    def _close(self) -> None:
+        self._reader.join(timeout=GRACE)
+        if self.process.stderr is not None and not self._reader.is_alive():
+            self.process.stderr.close()
 
     def when(self, stage: str) -> float:
         """Seconds after the start at which a line with this text came."""
@@ -88,7 +95,8 @@ class Running:
     def kill(self, whom: Whom) -> float | None:
         """SIGKILL; returns the seconds after which none of its processes was left, None if one stayed."""
         family = descendants(self.process.pid)
-        workers = [pid for pid in family if "spawn_main" in command_line(pid)]
+        workers = [pid for pid in family if any(name in command_line(pid) for name in ("spawn_main", "forkserver"))]
+        workers = [pid for pid in workers if not descendants(pid)]  # not the server that they are forked from
         targets = {"main": [self.process.pid], "all": [self.process.pid, *family], "worker": workers[:1]}[whom]
         for pid in targets or [self.process.pid]:
             try:
@@ -101,7 +109,7 @@ class Running:
             if time.monotonic() - began > GRACE:
                 return None
             time.sleep(0.02)
-        self._reader.join(timeout=GRACE)
+        self._close()
         return time.monotonic() - began
 
 
@@ -157,7 +165,7 @@ def inventory(database: Path) -> list[str]:
             metrics = sorted(
                 connection.execute("SELECT key, step, value FROM metrics WHERE run_uuid = ?", (run,)), key=repr
             )
-            shown = {key: value for key, value in tags.items() if not key.startswith("mlflow.")}
+            shown = {key: value for key, value in tags.items() if not key.startswith("mlflow.") and key != PROCESS}
             parent = names.get(tags.get("mlflow.parentRunId", ""))
             kept = [one for one in metrics if "seconds" not in one[0]]
             lines.append(f"run {name!r} in {parent!r}: {status}, {sorted(shown.items())}, {params}, {kept}")

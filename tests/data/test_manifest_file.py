@@ -81,7 +81,7 @@ def test_parquet_errors_count_rows(folder: Path) -> None:
     with pytest.raises(ScanproofError, match=r"cohort\.parquet: row 3, path: each file must be listed once, row 1 has"):
         read_manifest(path, root=folder, labelled=True)
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(ScanproofError, match="manifest must be a readable Parquet file"):
+    with pytest.raises(ScanproofError, match="must be a readable Parquet file"):
         read_manifest(path, root=folder, labelled=True)
 
 

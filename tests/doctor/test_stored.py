@@ -122,7 +122,8 @@ def test_leftovers(lab: Lab) -> None:
     young, old = lab.store.scratch(), lab.store.scratch()
     (old / "volume.npy").write_bytes(b"x" * 1000)
     day = time.time() - 2 * 86_400
-    os.utime(old, (day, day))
+    for path in (old / "volume.npy", old):
+        os.utime(path, (day, day))
     for key in (keys[0], "f" * 64):  # of a training that is finished, and of one that can go on
         lab.store.unfinished(key).parent.mkdir(exist_ok=True)
         lab.store.unfinished(key).write_bytes(b"weights")

@@ -209,7 +209,7 @@ def test_a_preset_file_becomes_part_of_the_definition(write_study, small, tmp_pa
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        (None, {"preset": "gone.yaml"}, r"gone\.yaml: preset must be a readable YAML file"),
+        (None, {"preset": "gone.yaml"}, r"gone\.yaml: preset must exist"),
         ("- 1", {"preset": "tuned.yaml"}, r"tuned\.yaml: preset must map options to values, got 'list'"),
         ("chanels: 3", {"preset": "tuned.yaml"}, "unknown option of reconstruction 'conv_decoder'.*'chanels'"),
         (None, {"presets": "default"}, "unknown option of reconstruction 'conv_decoder'.*'presets'"),

@@ -13,6 +13,7 @@ from killing import inventory
 from scanproof.study.definition import Study
 from scanproof.study.plan import Task
 from scanproof.study.run import Finished, Workspace, run_study
+from scanproof.tracking import sqlite
 from scanproof.tracking.kept import NotLoggedError
 from scanproof.tracking.uri import default_tracking_uri
 
@@ -83,7 +84,8 @@ def logged_later(site: Site, whole: Site) -> None:
     assert inventory(site.database) == inventory(whole.database)
 
 
-def test_locked_by_another_program(whole: Site, tmp_path: Path) -> None:
+def test_locked_by_another_program(whole: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "LOCK_TIMEOUT", 2.0)
     site = Site(tmp_path)
     with closing(sqlite3.connect(site.database, isolation_level=None)) as other:
         text = refused(site, lambda path: other.execute("BEGIN EXCLUSIVE"))

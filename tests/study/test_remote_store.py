@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from s3 import s3_server
 from scanproof.errors import ScanproofError
 from scanproof.study.executor import execute
 from scanproof.study.plan import Task
@@ -44,17 +45,8 @@ class Bucket:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Any]:
-    moto = pytest.importorskip("moto.server", reason="moto is not installed")
-    threaded = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    threaded.start()
-    host, port = threaded.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            patch.setenv(name, "testing")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        yield threaded
-    threaded.stop()
+    with s3_server() as server:
+        yield server
 
 
 @pytest.fixture
@@ -87,7 +79,7 @@ def test_another_computer_reads_what_one_stored(bucket: Bucket, tmp_path: Path) 
     np.save(scratch / "kspace.npy", np.arange(1000))
     one.put(KEY, Payload(**{**vars(payload()), "large": {"kspace": scratch / "kspace.npy"}}), task={"kind": "test"})
     assert KEY in other
-    assert KEY in other.snapshot()
+    assert other.present([KEY]) == {KEY}
     found = other.get(KEY)
     np.testing.assert_array_equal(found.arrays["x"], payload().arrays["x"])
     assert isinstance(found.arrays["kspace"], np.memmap)
@@ -112,7 +104,7 @@ def test_what_was_finished_here_is_sent_rather_than_computed_again(bucket: Bucke
     store.publish([*keys, KEY])
     assert sorted(bucket.names("entries")) == [f"{key}.json" for key in keys if key != keys[3]]
     other = open_at(bucket, tmp_path / "other")
-    assert [other.get(key).facts["key"] for key in keys if key in other.snapshot()] == keys[:3] + keys[4:]
+    assert [other.get(key).facts["key"] for key in keys if key in other.present(keys)] == keys[:3] + keys[4:]
 
 
 def test_damage_is_found_and_healed(bucket: Bucket, tmp_path: Path) -> None:

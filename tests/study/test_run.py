@@ -70,7 +70,7 @@ def output(finished: Path) -> Path:
 
 
 def test_writes_what_it_promises(finished: Path, output: Path) -> None:
-    assert {p.name for p in output.iterdir()} == {*FILES, "report.html", "study.lock.yaml", "figures"}
+    assert {p.name for p in output.iterdir()} == {*FILES, "report.html", "study.lock.yaml", "figures", ".written.json"}
     results = check_table(pd.read_parquet(output / TABLES[0]), results_schema(), name=TABLES[0])
     predictions = check_table(pd.read_parquet(output / TABLES[1]), predictions_schema(), name=TABLES[1])
     assert set(results["site"]) == {"north", "south", "all"}

@@ -154,7 +154,7 @@ def test_other_flavours_are_refused(folder: Path, flavour: str) -> None:
 
 def test_mlmodel_is_read_as_plain_yaml(folder: Path) -> None:
     (folder / "MLmodel").write_text("flavors: !!python/object/apply:os.system [echo]\n")
-    with pytest.raises(ScanproofError, match="MLmodel: must be readable YAML"):
+    with pytest.raises(ScanproofError, match="MLmodel: line 1, column 10: must be valid YAML"):
         read_description(folder)
 
 

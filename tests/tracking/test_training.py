@@ -15,6 +15,7 @@ from monai.data import Dataset
 from torch.utils.data import DataLoader
 
 from scanproof.errors import ScanproofError
+from scanproof.tracking import sqlite
 from scanproof.tracking.client import connect
 from scanproof.tracking.experiment import prepare
 from scanproof.tracking.handler import TrainingHandler
@@ -168,8 +169,9 @@ def test_training_goes_on_without_mlflow(uri: str, caplog: pytest.LogCaptureFixt
 
 
 def test_training_goes_on_while_another_program_locks_the_database(
-    uri: str, caplog: pytest.LogCaptureFixture, record: TrainingRecord
+    uri: str, caplog: pytest.LogCaptureFixture, record: TrainingRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sqlite, "LOCK_TIMEOUT", 2.0)
     trainer, _ = make_trainer(epochs=3)
     handler = handler_for(uri, record.key)
     handler.attach(trainer)

@@ -150,7 +150,7 @@ def test_more_processes_than_modules(three: tuple[Path, list[Any]]) -> None:
         ("step", 1, "ArithmeticError: no contraction"),
         ("stage", 0, "ArithmeticError: no contraction"),
         ("validation", 1, "ArithmeticError: no contraction"),
-        ("writing", 0, "IsADirectoryError: "),
+        ("writing", 0, "ScanproofError: "),
     ],
 )
 def test_an_error_in_one_process_ends_all(three: tuple[Path, list[Any]], where: str, culprit: int, text: str) -> None:

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 
 from executors_lab import Lab, tables
+from s3 import s3_server
 from scanproof.errors import ScanproofError
 from scanproof.study.executors.cluster import Cluster
 from scanproof.study.executors.ray_engine import import_ray, ray_engine
@@ -34,9 +36,6 @@ ENVIRONMENT = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_AUTH_MODE": "disabled",
     "RAY_worker_niceness": "0",
-    "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "testing",
-    "AWS_DEFAULT_REGION": "us-east-1",
 }
 #: ports that are given, so that a machine need not wait for its agents to find some
 AGENTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
@@ -72,30 +71,26 @@ class Machines:
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
     """A bucket of an S3 server on this machine."""
-    server = pytest.importorskip("moto.server", reason="moto is not installed")
     s3fs = pytest.importorskip("s3fs", reason="s3fs is not installed")
-    threaded = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    threaded.start()
-    with pytest.MonkeyPatch.context() as patch:
+    with s3_server(), pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
-        host, port = threaded.get_host_and_port()
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
         s3fs.S3FileSystem(skip_instance_cache=True).mkdir("study")
         yield "s3://study/store"
-    threaded.stop()
 
 
 @pytest.fixture(scope="module")
-def machines(bucket: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+def machines(bucket: str) -> Iterator[Machines]:
     from ray._private import ray_constants, utils
     from ray.cluster_utils import Cluster as RayCluster
 
-    with pytest.MonkeyPatch.context() as patch:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as short, pytest.MonkeyPatch.context() as patch:
         patch.setattr(ray_constants, "ENABLE_RAY_CLUSTER", False)
         # without what pages about a cluster need, as Ray itself is where that is not installed: it starts in seconds
         patch.setattr(utils, "get_dashboard_dependency_error", lambda: ImportError("left out"))
-        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("workers")))  # copies of a store on a URL
+        # copies of a store on a URL, and Ray's sockets, whose paths must be short
+        patch.setenv("TMPDIR", short)
+        patch.setattr(tempfile, "tempdir", None)
         found = Machines(RayCluster())
         for cpus in (0, 1, 1):
             found.add(cpus)

@@ -83,9 +83,8 @@ def create(path: Path, fill: Callable[[Path], None]) -> None:
     Raises:
         ScanproofError: the folder cannot be made or written, or the file is locked.
     """
-    with suppress(OSError):
-        if path.stat().st_size:
-            return
+    if _holds_something(path):
+        return
     _make_folder(path.parent)
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
@@ -93,9 +92,16 @@ def create(path: Path, fill: Callable[[Path], None]) -> None:
         try:
             path.hardlink_to(draft)
         except OSError:
-            _copy_tables(draft, path)
+            if not _holds_something(path):
+                _copy_tables(draft, path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _holds_something(path: Path) -> bool:
+    with suppress(OSError):
+        return path.stat().st_size > 0
+    return False
 
 
 def _copy_tables(source: Path, path: Path) -> None:

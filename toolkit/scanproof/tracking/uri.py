@@ -201,6 +201,8 @@ def hide(text: str, uri: str) -> str:
     Example:
         >>> hide('no host "word@db"', "postgresql://me:pass@word@db/runs")
         'no host "***@db"'
+        >>> hide("nothing to hide", "http://db")
+        'nothing to hide'
     """
     given, place = split_credentials(uri.partition("://")[2])
     user, colon, password = given.partition(":")
@@ -209,7 +211,7 @@ def hide(text: str, uri: str) -> str:
     for secret in {form for value in found for form in (value, unquote(value))}:
         # a reader that ended the password at one of these would repeat what it took for something else
         for part in sorted({secret, *re.split(r"[@:/?#]", secret)}, key=len, reverse=True):
-            text = text.replace(part, "***") if len(part) > 2 or part == password else text
+            text = text.replace(part, "***") if len(part) > 2 or (part and part == password) else text
     return text
 
 

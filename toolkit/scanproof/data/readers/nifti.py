@@ -142,6 +142,7 @@ def _guarded(path: Path, read: Callable[[], T]) -> T:
     """What nibabel reads, or one clear line."""
     from nibabel.filebasedimages import ImageFileError
     from nibabel.spatialimages import HeaderDataError
+    from nibabel.wrapstruct import WrapStructError
 
     try:
         return read()
@@ -155,6 +156,7 @@ def _guarded(path: Path, read: Callable[[], T]) -> T:
         MemoryError,
         OverflowError,
         HeaderDataError,
+        WrapStructError,
         zlib.error,
     ) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
