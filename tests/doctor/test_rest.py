@@ -91,7 +91,7 @@ def test_command_says_one_line_a_check_and_ends_with_its_verdict(lab: Lab) -> No
     assert {line.split()[0] for line in lines[:-1]} <= {"ok", "info", "warning"}
     assert lines[-1].startswith("No problem")
     key = next(iter(lab.store.keys()))
-    (lab.root / "store" / key[:2] / key / "facts.json").write_text("{}")
+    (lab.root / "store" / key[:2] / key / "facts.json").write_text('{"other": 1}')
     result = CliRunner().invoke(app, ["doctor", "--root", str(lab.root)])
     assert result.exit_code == 1
     assert f"1 damaged of {len(list(lab.store.keys()))} entries: {key[:12]}" in result.stdout

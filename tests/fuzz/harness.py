@@ -24,6 +24,8 @@ from typing import Literal, Protocol
 ROOM = 3 * 2**30
 #: seconds after which an input counts as endless
 PATIENCE = 60.0
+#: seconds that a process may take to import what it needs, on a machine that does other things, too
+STARTUP = 600.0
 
 State = Literal["accepted", "refused", "unclear", "traceback", "died", "endless"]
 
@@ -134,13 +136,15 @@ def run(name: str, numbers: range, *, seed: int, room: int = ROOM) -> Iterator[O
 
 
 def _lines(process: subprocess.Popen[str]) -> Iterator[str]:
-    """Lines of a process, which is killed where it says nothing for too long."""
+    """Lines of a process, which is killed where it says nothing for too long; the first says that it is ready."""
     assert process.stdout is not None
+    patience = STARTUP
     while True:
-        timer = threading.Timer(PATIENCE + 60 * (process.poll() is None), process.kill)
+        timer = threading.Timer(patience, process.kill)
         timer.start()
         line = process.stdout.readline()
         timer.cancel()
+        patience = PATIENCE
         if not line:
             return
         if line.startswith("{"):
@@ -178,6 +182,7 @@ def main(arguments: list[str]) -> None:
     attempt(kind, name, -1, seed=int(seed))  # imports what it needs
     limit = (_status("VmSize") or 2**33) + int(room)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    print("ready", file=out, flush=True)
     for number in range(int(start), int(stop)):
         print(json.dumps(asdict(attempt(kind, name, number, seed=int(seed)))), file=out, flush=True)
     out.close()
