@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -89,7 +90,7 @@ def test_nothing_of_a_folder_but_pseudonyms_is_kept(folder: Path, write_study, s
     assert "DOE" not in json.dumps([[task.params, task.key] for task in plan.tasks])
     for path in (tmp_path / "mlruns").rglob("*"):
         if path.is_file():
-            assert b"DOE" not in path.read_bytes(), path
+            assert not re.search(rb"DOE[_^]", path.read_bytes()), path
             assert b"Doe_Jane" not in path.read_bytes(), path
 
 
