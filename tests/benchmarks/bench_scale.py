@@ -102,7 +102,10 @@ def sites(folder: Path, rows: int) -> Path:
         subject = site + "-" + (template["case"] // 4).astype(str)
         case = site + "-" + template["case"].astype(str)
         value = rng.beta(8, 2, size=len(template)).round(6)
-        table = conform(template.assign(site=site, subject=subject, case=case, value=value), RESULT_COLUMNS)
+        rows_of = template.assign(site=site, subject=subject, case=case, value=value)
+        means = rows_of.groupby(["shift", "severity", "metric"], as_index=False)["value"].mean()
+        whole = means.assign(study="hospitals", site=site, reconstruction="unet", acceleration=4.0, n=CASES)
+        table = conform(pd.concat([rows_of, whole], ignore_index=True), RESULT_COLUMNS)
         table.to_parquet(source / "results.parquet", index=False)
         gather([source], target)
     return target

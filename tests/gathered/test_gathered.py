@@ -17,6 +17,7 @@ from scanproof.gathered import folder as gathered_folder
 from scanproof.gathered.folder import cases_in, gather, summary_in
 from scanproof.gathered.quality import gathered_means
 from scanproof.gathered.query import aggregate, parse_where
+from scanproof.gathered.report import DRAWN_SITES, report_gathered
 
 BOOTSTRAP = Bootstrap(seed=3, resamples=100, interval="expanded")
 SITES = ("north", "St. Elsewhere / 2", "west=1")
@@ -158,3 +159,17 @@ def test_commands(tables: list[Path], tmp_path: Path) -> None:
     page = (tmp_path / "page" / "report.html").read_text(encoding="utf-8")
     assert "36 cases of 3 sites" in page
     assert len(pd.read_parquet(tmp_path / "page" / "means.parquet")) == 4 * 2 * len(CONDITIONS)
+
+
+def test_of_more_sites_than_can_be_drawn_the_page_shows_the_mean(tables: list[Path], tmp_path: Path) -> None:
+    gathered, page = tmp_path / "all", tmp_path / "page"
+    for number in range(DRAWN_SITES + 1):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        site_table(f"site {number}", cases=4).to_parquet(folder / "results.parquet", index=False)
+        (folder / "study.lock.yaml").write_bytes((tables[0] / "study.lock.yaml").read_bytes())
+        gather([folder], gathered)
+    text = report_gathered(gathered, page, study="many", bootstrap=BOOTSTRAP, command="")[0].read_text()
+    assert f"of {DRAWN_SITES + 1} sites" in text
+    assert "site 3" not in text
+    assert pd.read_parquet(page / "means.parquet")["site"].nunique() == DRAWN_SITES + 2

@@ -163,8 +163,10 @@ def _rank_images(results: pd.DataFrame, curves: Curves) -> Ranking:
     # dictionaries, because all shifts of a site share one clean value, which must count once
     clean: defaultdict[Chain, dict[str, float]] = defaultdict(dict)
     shifted: defaultdict[Chain, dict[tuple[Facet, int], float]] = defaultdict(dict)
+    # of more sites than can be drawn, the table holds their mean alone
+    only = {key.facet.site for key in curves} == {ALL_SITES}
     for key, curve in curves.items():
-        if key.metric == name and key.facet.site != ALL_SITES:
+        if key.metric == name and (only or key.facet.site != ALL_SITES):
             for severity, estimate in curve.items():
                 if not severity:
                     clean[key.chain][key.facet.site] = estimate.value
