@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from browsing import NEEDS_CHROMIUM, chromium
 from scanproof.reporting.curves import CurveKey, Facet, extract_curves
 from scanproof.reporting.report import write_report
 from scanproof.reporting.vocabulary import Chain
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-CHROMEDRIVER = shutil.which("chromedriver")
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason="needs chromium and chromedriver on the PATH"),
-]
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1280,900",
-)
+pytestmark = NEEDS_CHROMIUM
 EVIL = "<script>alert(1)</script>"
 #: what each plot has drawn: points on the screen, and their values
 DRAWN = """
@@ -52,16 +35,8 @@ return arguments[0].map((div) => {
 class Browser:
     """Chromium with an empty profile."""
 
-    def __init__(self, profile: Path) -> None:
-        from selenium import webdriver
-        from selenium.webdriver.chrome.service import Service
-
-        options = webdriver.ChromeOptions()
-        options.binary_location = str(CHROMIUM)
-        for flag in (*FLAGS, f"--user-data-dir={profile}"):
-            options.add_argument(flag)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        self.driver = webdriver.Chrome(options=options, service=Service(str(CHROMEDRIVER)))
+    def __init__(self, driver: Any) -> None:
+        self.driver = driver
 
     def open(self, path: Path) -> None:
         self.messages(), self.requests()
@@ -120,9 +95,8 @@ class Browser:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    found = Browser(tmp_path_factory.mktemp("profile"))
-    yield found
-    found.driver.quit()
+    with chromium(tmp_path_factory.mktemp("profile")) as driver:
+        yield Browser(driver)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,14 +12,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from browsing import NEEDS_CHROMIUM, chromium
 from scanproof.scaling.findings import headline, limits, sweep_sentences
 from scanproof.scaling.gather import gather
 from scanproof.scaling.report import SweepReport, render
 from scanproof.scaling.simulation import Simulated, simulated_sweep
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-CHROMEDRIVER = shutil.which("chromedriver")
-FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
 EVIL = "<script>alert(1)</script>"
 
 
@@ -82,21 +79,12 @@ def test_limits_are_those_of_the_sweep(report: SweepReport) -> None:
 
 @pytest.fixture
 def driver(tmp_path: Path) -> Iterator[Any]:
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for flag in (*FLAGS, "--window-size=1280,900", f"--user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    found = webdriver.Chrome(options=options, service=Service(str(CHROMEDRIVER)))
-    yield found
-    found.quit()
+    with chromium(tmp_path / "profile") as driver:
+        yield driver
 
 
-@pytest.mark.browser
-@pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason="needs chromium and chromedriver on the PATH")
+@NEEDS_CHROMIUM[0]
+@NEEDS_CHROMIUM[1]
 def test_a_browser_shows_it_alone(driver: Any, report: SweepReport, tmp_path: Path) -> None:
     from selenium.webdriver.common.by import By
 

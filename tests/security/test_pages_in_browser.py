@@ -6,7 +6,6 @@ The report of a study and the page of a search have such tests of their own, in 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from browsing import NEEDS_CHROMIUM, chromium
 from scanproof.intake.checkup import check_intake
 from scanproof.intake.discover import take_in
 from scanproof.intake.page import render_check
@@ -27,14 +27,7 @@ from scanproof.protocol.exchange.record import parse_validation
 from scanproof.reporting.verdict import VerdictPanel, VerdictRow, verdict_page
 from scanproof.reporting.vocabulary import Estimate
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-CHROMEDRIVER = shutil.which("chromedriver")
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason="needs chromium and chromedriver on the PATH"),
-]
-FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+pytestmark = NEEDS_CHROMIUM
 #: each would set window.evil where it is taken for anything but text; matplotlib would read the last as a formula
 EVIL = (
     "<script>window.evil=1<script>",
@@ -49,17 +42,8 @@ MARKUP = "return document.querySelectorAll('body script, img[src=x], svg[onload]
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}", "--window-size=1280,900"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(str(CHROMEDRIVER)))
-    yield driver
-    driver.quit()
+    with chromium(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
 
 
 def comparison(folder: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,17 +10,11 @@ from typing import Any
 
 import pytest
 
+from browsing import NEEDS_CHROMIUM, chromium
 from scanproof.tuning.page import render
 from scanproof.tuning.trials import Record, State
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-CHROMEDRIVER = shutil.which("chromedriver")
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason="needs chromium and chromedriver on the PATH"),
-]
-FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
+pytestmark = NEEDS_CHROMIUM
 EVIL = "<script>alert(1)</script>"
 POINTS = "return arguments[0].querySelectorAll('.scatterlayer .trace .points path').length"
 WIDE = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -29,17 +22,8 @@ WIDE = "return document.documentElement.scrollWidth - document.documentElement.c
 
 @pytest.fixture
 def driver(tmp_path: Path) -> Iterator[Any]:
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for flag in (*FLAGS, "--window-size=1280,900", f"--user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    found = webdriver.Chrome(options=options, service=Service(str(CHROMEDRIVER)))
-    yield found
-    found.quit()
+    with chromium(tmp_path / "profile") as driver:
+        yield driver
 
 
 def requests(driver: Any) -> list[str]:
