@@ -18,9 +18,8 @@ from scanproof.protocol.minimum import count, lacking
 from scanproof.protocol.panel import make_panel
 from scanproof.protocol.record import DataRecord, ValidationRecord, check_folder, make_record, write_record
 from scanproof.protocol.site import site_slug, site_study
-from scanproof.study.damage import read_whole
 from scanproof.study.definition import Study
-from scanproof.study.executor import execute
+from scanproof.study.executor import execute_and_read
 from scanproof.study.executors.cluster import Cluster
 from scanproof.study.finished import Finished, Tables
 from scanproof.study.given_points import given_points
@@ -149,7 +148,7 @@ def validate(
 def _read_data(plan: Plan, store: Store, protocol: Protocol) -> DataRecord:
     """Read the site's files, if that is not done yet, and count what they hold."""
     [task] = plan.cohorts.values()
-    payload = read_whole(lambda: store.get(task.key), lambda keys: execute([task], store, workers=1))
+    payload = execute_and_read([task], store, lambda: store.get(task.key), workers=1)
     cohort = read_cohort(payload)
     if protocol.labels and sorted(cohort.targets) != sorted(protocol.labels):
         columns = ", ".join(f"label_{name}" for name in protocol.labels)

@@ -21,9 +21,8 @@ from scanproof.scaling.gather import LOCK, PARTICIPANTS, SEARCHES, TRAININGS, ga
 from scanproof.scaling.plan import SweepPlan, make_plan
 from scanproof.scaling.results import participants_table, results_table, searches_table, trainings_table
 from scanproof.scaling.write import write_report
-from scanproof.study.damage import read_whole
 from scanproof.study.data_plans import SiteData
-from scanproof.study.executor import Tracking, execute
+from scanproof.study.executor import Tracking, execute_and_read
 from scanproof.study.executors.cluster import Cluster
 from scanproof.study.fingerprint import code_version, library_versions
 from scanproof.study.plan import Task
@@ -118,25 +117,22 @@ def run_sweep(
         prepare(tracking_uri, experiment=sweep.name, artifact_root=root / "artifacts")  # errors before the work
         tracking = Tracking(uri=tracking_uri, experiment=sweep.name)
     store.sweep()
-    by_key = {task.key: task for task in plan.tasks}
-
-    def compute(damaged: Sequence[str]) -> None:
-        execute(
-            plan.tasks,
-            store,
-            workers=workers,
-            cluster=cluster,
-            wanted=[*plan.wanted, *(by_key[key] for key in damaged)],
-            tracking=tracking,
-            on_start=on_start,
-            on_done=on_done,
-        )
 
     def read() -> _Found:
         on_stage("writing results and report")
         return _read(sweep, plan, store)
 
-    found = read_whole(read, compute)
+    found = execute_and_read(
+        plan.tasks,
+        store,
+        read,
+        workers=workers,
+        cluster=cluster,
+        wanted=plan.wanted,
+        tracking=tracking,
+        on_start=on_start,
+        on_done=on_done,
+    )
     folder = output or root / "scaling" / sweep.name
     write_atomically(folder / "results.parquet", _parquet(found.results))
     for name, table in found.tables.items():

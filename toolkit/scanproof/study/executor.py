@@ -11,7 +11,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from scanproof.errors import disk_error
-from scanproof.study.damage import Damage
+from scanproof.study.damage import Damage, Read, read_whole
 from scanproof.study.executors.cluster import Cluster
 from scanproof.study.executors.engine import Engine, process_engine
 from scanproof.study.kinds import KINDS, Needs, find_kind
@@ -94,6 +94,52 @@ def execute(
         except DamagedEntryError as error:
             # the entry was removed when it was read: plan again, and it is computed anew
             damage.note(error)
+
+
+def execute_and_read(
+    tasks: Sequence[Task],
+    store: Store,
+    read: Callable[[], Read],
+    *,
+    workers: int,
+    cluster: Cluster | None = None,
+    wanted: Sequence[Task] = (),
+    tracking: Tracking | None = None,
+    on_start: Callable[[Sequence[Task]], None] = lambda tasks: None,
+    on_done: Progress = lambda task: None,
+) -> Read:
+    """Bring the results of tasks into the store and read them; what turns out to be damaged is computed anew.
+
+    Args:
+        tasks: a plan's tasks, inputs first.
+        store: finished tasks are found and kept there.
+        read: reads what is wanted, and whatever else of the plan; it may be called several times.
+        workers: see :func:`execute`.
+        cluster: likewise.
+        wanted: likewise.
+        tracking: likewise.
+        on_start: likewise.
+        on_done: likewise.
+
+    Raises:
+        DamagedEntryError: a result is damaged again and again.
+        ScanproofError: see :func:`execute`.
+    """
+    by_key = {task.key: task for task in tasks}
+
+    def compute(damaged: Sequence[str]) -> None:
+        execute(
+            tasks,
+            store,
+            workers=workers,
+            cluster=cluster,
+            wanted=[*(wanted or tasks[-1:]), *(by_key[key] for key in damaged)],
+            tracking=tracking,
+            on_start=on_start,
+            on_done=on_done,
+        )
+
+    return read_whole(read, compute)
 
 
 def _run_here(pending: Sequence[Task], store: Store, tracking: Tracking | None, on_done: Progress) -> None:

@@ -17,11 +17,10 @@ import yaml
 from scanproof.data.demo.findings import LESION
 from scanproof.data.privacy import site_key
 from scanproof.study import record
-from scanproof.study.damage import read_whole
 from scanproof.study.data_plans import DemoData, SiteData
 from scanproof.study.definition import Study
 from scanproof.study.examples import failure_panels, image_panels
-from scanproof.study.executor import Tracking, execute, missing_tasks
+from scanproof.study.executor import Tracking, execute_and_read, missing_tasks
 from scanproof.study.executors.cluster import Cluster
 from scanproof.study.external_plan import EXTERNAL_KEYS
 from scanproof.study.fingerprint import code_version, library_versions
@@ -160,25 +159,23 @@ def run_study(
         experiment_id = prepare(tracking_uri, experiment=study.name, artifact_root=workspace.root / "artifacts")
         tracking = Tracking(uri=tracking_uri, experiment=study.name)
     store.sweep()
-    by_key = {task.key: task for task in plan.tasks}
-
-    def compute(damaged: Sequence[str]) -> None:
-        execute(
-            plan.tasks,
-            store,
-            workers=workers,
-            cluster=cluster,
-            wanted=[*plan.wanted, *(by_key[key] for key in damaged)],
-            tracking=tracking,
-            on_start=on_start,
-            on_done=on_done,
-        )
 
     def write() -> _Output:
         on_stage("writing results and report")
         return _write(study, workspace, plan, store, command=command, follows=follows)
 
-    output, logged = read_whole(write, compute), None
+    output = execute_and_read(
+        plan.tasks,
+        store,
+        write,
+        workers=workers,
+        cluster=cluster,
+        wanted=plan.wanted,
+        tracking=tracking,
+        on_start=on_start,
+        on_done=on_done,
+    )
+    logged = None
     if tracking_uri is not None:
         on_stage("logging to MLflow")
         with results_kept(tracking_uri, folder):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from scanproof.errors import ScanproofError, unknown_name
-from scanproof.study.damage import read_whole
 from scanproof.study.definition import Study
-from scanproof.study.executor import Tracking, compute, execute, keep, missing_tasks, request_for
+from scanproof.study.executor import Tracking, compute, execute_and_read, keep, missing_tasks, request_for
 from scanproof.study.plan import Plan, Task
 from scanproof.study.record import training_records
 from scanproof.study.run import Workspace, plan_study
@@ -162,12 +162,7 @@ def _bring_inputs(
     pending = {task.key: task for key in inputs for task in missing_tasks(behind[key], store)}
     on_start([*pending.values(), *missing])
     for key in inputs:
-        _read_whole(behind[key], store, on_done)
-
-
-def _read_whole(tasks: Sequence[Task], store: Store, on_done: Callable[[Task], None]) -> None:
-    """Compute the last of these tasks if it is missing or damaged."""
-    read_whole(lambda: store.get(tasks[-1].key), lambda damaged: execute(tasks, store, workers=1, on_done=on_done))
+        execute_and_read(behind[key], store, partial(store.get, key), workers=1, on_done=on_done)
 
 
 def _is_whole(key: str, store: Store) -> bool:
